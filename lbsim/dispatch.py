@@ -250,9 +250,11 @@ def arrive(core: Core, policy: Policy, now: float, ticket: int) -> int:
 
 def accepted(core: Core, policy: Policy, now: float, worker: int) -> int:
     """A worker acknowledges what it was handed. Return the held ticket that may follow."""
+    was_ready = core.ready[worker]
     core.ready[worker] = True
     ticket = pull(core, policy, now, worker)
-    if ticket == NONE and core.settings.needs_ack and core.is_up[worker]:
+    news = core.settings.needs_ack and not was_ready
+    if ticket == NONE and news and core.is_up[worker]:
         policy.on_ready(worker, now, view(core, now))
     return ticket
 
@@ -269,7 +271,7 @@ def complete(core: Core, policy: Policy, now: float, worker: int, ticket: int) -
     return pull(core, policy, now, worker)
 
 
-def cancel(core: Core, policy: Policy, now: float, ticket: int) -> int:
+def cancel(core: Core, now: float, ticket: int) -> int:
     """A ticket is no longer wanted. Return the worker it was at, which may now `pull`."""
     n = len(core.in_flight)
     place = core.place[ticket]
@@ -294,7 +296,6 @@ def worker_down(core: Core, policy: Policy, now: float, worker: int) -> np.ndarr
     _leave(core, policy, now, worker)
     core.latency[worker] = 0.0
     core.ready[worker] = True
-    n = len(core.in_flight)
     q = core.queues
     waiting = _waiting_for(core, worker)
     tickets = np.empty(core.in_flight[worker] + len(waiting), np.int64)
@@ -343,6 +344,7 @@ def worker_up(core: Core, policy: Policy, now: float, worker: int) -> int:
         core.count[N_UP] += 1
         core.is_up[worker] = True
         _reindex(core, worker)
+        core.ready[worker] = False  # it is about to say that it is ready
         policy.on_up(worker, now, view(core, now))
     return accepted(core, policy, now, worker)
 
@@ -478,9 +480,7 @@ def _any_open(core: Core, policy: Policy, request: Request) -> int:
     n_up = core.count[N_UP]
     for step in range(n_up):
         worker = core.up[(core.count[CURSOR] + step) % n_up]
-        if _open(core, worker) and (
-            not core.settings.choosy or policy.may_take(worker, request)
-        ):
+        if _open(core, worker) and (not core.settings.choosy or policy.may_take(worker, request)):
             core.count[CURSOR] = (core.count[CURSOR] + step + 1) % n_up
             return worker
     return NONE

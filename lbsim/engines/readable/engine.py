@@ -1,0 +1,61 @@
+"""The stage on which master, workers, clients and supervisor meet."""
+
+from lbsim import checked
+from lbsim.engines.plan import EVENT_LOOP, FCFS, Plan, new_core
+from lbsim.engines.readable.clients import Clients
+from lbsim.engines.readable.event_loop import EventLoop
+from lbsim.engines.readable.master import Master
+from lbsim.engines.readable.notebook import Notebook
+from lbsim.engines.readable.sharing import Sharing
+from lbsim.engines.readable.supervisor import Supervisor
+from lbsim.engines.readable.timeline import Timeline
+from lbsim.engines.readable.workers import Sessions, Synchronous, Worker
+from lbsim.engines.record import Record
+from lbsim.policy import Policy
+
+__all__ = ["Stage", "run"]
+
+
+class Stage:
+    """Everything that an actor may need to know of the others."""
+
+    def __init__(self, plan: Plan, policy: Policy) -> None:
+        self.plan = plan
+        self.env = Timeline()
+        self.notes = Notebook(plan)
+        self.sessions = Sessions(plan)
+        self.clients = Clients(self)
+        self.master = Master(self, policy, new_core(plan, policy))
+        self.workers: list[Worker] = [
+            self._kind_of_worker()(self, index) for index in range(len(plan.workers.speed))
+        ]
+        self.supervisor = Supervisor(self)
+
+    def _kind_of_worker(self) -> type[Worker]:
+        if self.plan.discipline == FCFS:
+            return Synchronous
+        return EventLoop if self.plan.discipline == EVENT_LOOP else Sharing
+
+
+def run(plan: Plan, policy: Policy) -> Record:
+    """Simulate a plan under a policy.
+
+    Parameters
+    ----------
+    plan : Plan
+        From `lbsim.engines.plan.make_plan`.
+    policy : Policy
+        Not changed: the run uses a copy.
+
+    Raises
+    ------
+    PolicyError
+        The policy chose a worker that is not up, raised an error, or broke a type.
+    """
+    stage = Stage(plan, checked.fresh(policy, len(plan.workers.speed)))
+    for worker in stage.workers:
+        stage.supervisor.boot(worker)
+    stage.clients.begin()
+    stage.supervisor.begin()
+    stage.env.run()
+    return stage.notes.record()

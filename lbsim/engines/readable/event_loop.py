@@ -1,0 +1,168 @@
+"""The event-loop worker: one thread, as in Node.js or asyncio."""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from lbsim.engines import plan as p
+from lbsim.engines.readable.workers import Worker
+from lbsim.physics import end_of_work, work_left
+
+if TYPE_CHECKING:
+    from lbsim.engines.readable.engine import Stage
+    from lbsim.engines.readable.timeline import Appointment
+
+__all__ = ["EventLoop"]
+
+ACCEPT, HANDLE = range(2)
+
+
+class EventLoop(Worker):
+    """A loop that at each turn looks at what is ready, and then does that, one by one.
+
+    In a turn it first sends the answers whose waiting is over (libuv: timers come first), then
+    takes the connections that were handed to it off its channel and acknowledges each, then
+    runs the handlers of requests that it had accepted *before* this turn: a connection accepted
+    in this turn is found readable in the next. A handler that computes blocks the loop: nobody
+    is acknowledged meanwhile. While a request waits the loop is free.
+
+    Source: the phases of libuv's ``uv_run`` (docs.libuv.org, "Design overview"), and
+    lib/internal/cluster/child.js of Node.js 20, which acknowledges in the message's handler,
+    before anything of the request is read.
+    """
+
+    def __init__(self, stage: "Stage", index: int) -> None:
+        super().__init__(stage, index)
+        self.accept_s = stage.plan.costs.worker_accept
+        self.accepted: deque[int] = deque()  # to be handled in a later turn
+        self.waiting: dict[int, Appointment] = {}
+        self.ready: deque[int] = deque()  # waiting is over, to be answered in a later turn
+        self.answers: deque[int] = deque()  # what this turn does
+        self.accepts: deque[int] = deque()
+        self.handles: deque[int] = deque()
+        self.is_turning = False  # in a turn, or one is due at this instant
+        self.step: tuple[int, int] | None = None  # what takes time at the moment, and for whom
+        self.end = 0.0
+        self.left = 0.0
+        self.event: Appointment | None = None
+
+    def begin_what_it_can(self) -> None:
+        """Let a turn begin, unless one is under way or there is nothing to do."""
+        if self.is_turning or self.is_hung or not self.is_alive:
+            return
+        if self.queue or self.accepted or self.ready:
+            self.is_turning = True
+            self.event = self.env.at(self.env.now, p.TURN, self.index, 0, self._turn)
+
+    def _turn(self) -> None:
+        """Look once at what is ready; what comes later is for the next turn."""
+        self.answers, self.ready = self.ready, self.answers
+        self.accepts, self.queue = self.queue, self.accepts
+        self.handles, self.accepted = self.accepted, self.handles
+        self._next()
+
+    def _next(self) -> None:
+        """Go on with this turn until something takes time."""
+        while self.is_alive:
+            if self.answers:
+                self.stage.master.completed(self.index, self.answers.popleft())
+            elif self.accepts:
+                ticket = self.accepts.popleft()
+                if self.accept_s > 0.0:
+                    return self._take_time(ACCEPT, ticket, self.accept_s)
+                self._accept(ticket)
+            elif self.handles:
+                ticket = self.handles.popleft()
+                if ticket in self.gone:
+                    self.gone.remove(ticket)
+                    continue
+                work, wait = self._note_start(ticket)
+                self.wait = wait
+                return self._take_time(HANDLE, ticket, work)
+            else:
+                self.is_turning = False
+                return self.begin_what_it_can()
+        return None
+
+    def _take_time(self, step: int, ticket: int, work: float) -> None:
+        self.step = (step, ticket)
+        self.left = work
+        self.end = self.env.now
+        self._plan_step()
+
+    def _plan_step(self) -> None:
+        assert self.step is not None
+        step, ticket = self.step
+        if self.left > 0.0:
+            self.end = end_of_work(self.env.now, self.left, self.speed)
+        kind = p.TURN if step == ACCEPT else p.COMPLETION
+        self.event = self.env.at(
+            max(self.env.now, self.end), kind, self.index, ticket, self._step_done
+        )
+
+    def _step_done(self) -> None:
+        assert self.step is not None
+        step, ticket = self.step
+        self.step = None
+        if step == ACCEPT:
+            self._accept(ticket)
+        elif self.wait > 0.0:
+            self.waiting[ticket] = self.env.at(
+                self.env.now + self.wait, p.COMPLETION, self.index, ticket, self._wake, ticket
+            )
+        else:
+            self.stage.master.completed(self.index, ticket)
+        self._next()
+
+    def _accept(self, ticket: int) -> None:
+        if ticket in self.gone:
+            self.gone.remove(ticket)
+        else:
+            self.accepted.append(ticket)
+        self.stage.master.accepted(self.index)
+
+    def _wake(self, ticket: int) -> None:
+        """Waiting is over; the answer needs a turn."""
+        del self.waiting[ticket]
+        self.ready.append(ticket)
+        self.begin_what_it_can()
+
+    def _pause(self) -> None:
+        """Stop in the middle of a step. Timers run on; a turn that was due comes later."""
+        if self.event is not None:
+            self.event.call_off()
+        if self.step is not None:
+            now = self.env.now
+            self.left = work_left(self.end, now, self.speed) if now < self.end else 0.0
+
+    def _go_on(self) -> None:
+        if self.step is not None:
+            self._plan_step()
+        elif self.is_turning:
+            self.event = self.env.at(self.env.now, p.TURN, self.index, 0, self._turn)
+
+    def _remove(self, ticket: int) -> bool:
+        if self.step is not None and self.step[1] == ticket:
+            return False  # a handler that blocks cannot be stopped
+        if ticket in self.waiting:
+            self.waiting.pop(ticket).call_off()
+        elif ticket in self.ready:
+            self.ready.remove(ticket)
+        else:
+            self.answers.remove(ticket)
+        return True
+
+    def _forget_all(self) -> list[int]:
+        for event in [self.event, *self.waiting.values()]:
+            if event is not None:
+                event.call_off()
+        tickets = [] if self.step is None else [self.step[1]]
+        for line in (
+            self.answers, self.accepts, self.handles, self.queue, self.accepted, self.ready,
+            self.waiting,
+        ):  # fmt: skip
+            tickets.extend(line)
+            line.clear()
+        self.step = None
+        self.event = None
+        self.is_turning = False
+        return tickets
