@@ -93,9 +93,7 @@ class Poisson(Arrivals):
 
     def stream(self, rng: Generator, rate: float) -> Iterator[FloatArray]:
         """Yield arrival times in blocks."""
-        return _running_sum(
-            rng.standard_exponential(BLOCK) / rate for _ in itertools.repeat(None)
-        )
+        return _running_sum(rng.standard_exponential(BLOCK) / rate for _ in itertools.repeat(None))
 
 
 @dataclass(frozen=True)
@@ -185,9 +183,7 @@ class OnOff(Arrivals):
         def stretches() -> Stretches:
             rates = np.tile([rate_on, 0.0], PERIODS)
             while True:
-                periods = np.column_stack(
-                    [self.on.draw(rng, PERIODS), self.off.draw(rng, PERIODS)]
-                )
+                periods = np.column_stack([self.on.draw(rng, PERIODS), self.off.draw(rng, PERIODS)])
                 yield periods.ravel(), rates
 
         return _modulated(rng, stretches())

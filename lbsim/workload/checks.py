@@ -49,8 +49,7 @@ def count(owner: str, name: str, value: Any, least: int = 1) -> int:
     number = real(owner, name, value)
     if number != math.floor(number) or number < least:
         raise InputError(
-            f"{owner}: {name} = {value!r} must be a whole number of at least {least}; "
-            f"change {name}"
+            f"{owner}: {name} = {value!r} must be a whole number of at least {least}; change {name}"
         )
     return int(number)
 
@@ -60,7 +59,5 @@ def shares(owner: str, name: str, values: Sequence[Any]) -> tuple[float, ...]:
     parts = tuple(share(owner, name, value) for value in values)
     total = math.fsum(parts)
     if abs(total - 1.0) > 1e-9:
-        raise InputError(
-            f"{owner}: {name} add up to {total:g}, not 1; divide each by their sum"
-        )
+        raise InputError(f"{owner}: {name} add up to {total:g}, not 1; divide each by their sum")
     return parts

@@ -61,7 +61,9 @@ class Sharing(Worker):
         self._plan_departure()
 
     def _advance(self) -> None:
-        """Bring virtual time up to now."""
+        """Bring virtual time up to now; it stands still while the worker does."""
+        if self.is_hung:
+            return
         now = self.env.now
         if self.computing:
             self.virtual = virtual_time(
@@ -75,7 +77,7 @@ class Sharing(Worker):
         if self.departure is not None:
             self.departure.call_off()
             self.departure = None
-        if not self.computing:
+        if not self.computing or self.is_hung:
             return
         self._advance()
         ticket = min(self.computing, key=lambda t: (self.computing[t][0], t))

@@ -1,0 +1,22 @@
+"""Pictures of runs and comparisons.
+
+Every function takes ``ax=None`` and returns the Axes; nothing touches matplotlib's global
+state. Colours are Okabe and Ito's (safe for the colour-blind), and each line also has a dash
+pattern of its own, so that the pictures survive a black-and-white printer.
+"""
+
+from lbsim.plot.ccdf import ccdf
+from lbsim.plot.load import latency_against_load
+from lbsim.plot.queues import queue_lengths
+from lbsim.plot.ranking import ranking
+from lbsim.plot.shares import shares
+from lbsim.plot.timeline import timeline
+
+__all__ = [
+    "ccdf",
+    "latency_against_load",
+    "queue_lengths",
+    "ranking",
+    "shares",
+    "timeline",
+]

@@ -1,0 +1,126 @@
+"""What each worker did in a window of time: a Gantt chart."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lbsim.explain import down_between
+from lbsim.plot.style import COLOURS, axes, pick_unit, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from lbsim.run import Run
+
+__all__ = ["timeline"]
+
+LANES = 4  # requests in service at the same time that are drawn beside each other
+
+
+def timeline(
+    run: "Run",
+    ax: "Axes | None" = None,
+    *,
+    begin: float | None = None,
+    end: float | None = None,
+    request: int | None = None,
+) -> "Axes":
+    """Draw who served what and when.
+
+    A bar is a request in service; the thin line before it is the time it waited at that
+    worker. Hatched bars ended with the worker's death; grey means that a worker was not up.
+
+    Parameters
+    ----------
+    run : Run
+    ax : matplotlib Axes, optional
+    begin, end : float, optional
+        The window, in seconds; by default around the slowest request.
+    request : int, optional
+        A request to mark; the slowest one by default.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    ax = axes(ax, (7.2, 3.4))
+    if request is None:
+        request = int(np.nanargmax(run.latency))
+    if begin is None or end is None:
+        first, last = float(run.arrival[request]), float(run.finished[request])
+        margin = 0.15 * (last - first)
+        begin = first - margin if begin is None else begin
+        end = last + margin if end is None else end
+    length, unit = pick_unit((end - begin) / 10.0)
+
+    rows = run.record.handovers
+    ended = np.where(np.isnan(rows.ended), end, rows.ended)
+    shown = np.flatnonzero((rows.dispatched < end) & (ended > begin))
+    shown = shown[np.argsort(rows.started[shown], kind="stable")]
+    free: dict[tuple[int, int], float] = {}
+    for i in shown:
+        worker = int(rows.worker[i])
+        lane = 0
+        if not np.isnan(rows.started[i]):
+            while lane < LANES - 1 and free.get((worker, lane), -np.inf) > rows.started[i]:
+                lane += 1
+            free[worker, lane] = float(ended[i])
+        _draw(ax, run, i, worker, lane, begin, length, request, ended[i])
+    for worker, spans in down_between(run, begin, end).items():
+        for a, b in spans:
+            ax.barh(
+                worker,
+                (b - a) / length,
+                left=(a - begin) / length,
+                height=0.9,
+                color="0.88",
+                zorder=0,
+            )
+    ax.set_xlim(0.0, (end - begin) / length)
+    ax.set_ylim(run.cluster.workers - 0.5, -0.5)
+    ax.set_yticks(range(run.cluster.workers) if run.cluster.workers <= 16 else [])
+    ax.set_xlabel(f"time since {begin:.4g} s [{unit}]")
+    ax.set_ylabel("worker")
+    ax.set_title(f"request {request} (dark): sent ▾, answered ▴", fontsize="medium", loc="left")
+    ax.plot([(run.arrival[request] - begin) / length], [-0.5], "v", color="k", clip_on=False)
+    ax.plot([(run.finished[request] - begin) / length], [-0.5], "^", color="k", clip_on=False)
+    return tidy(ax)
+
+
+def _draw(
+    ax: "Axes",
+    run: "Run",
+    i: int,
+    worker: int,
+    lane: int,
+    begin: float,
+    length: float,
+    request: int,
+    ended: float,
+) -> None:
+    rows = run.record.handovers
+    is_marked = rows.ticket[i] // run.copies == request
+    colour = "#222222" if is_marked else COLOURS[(4, 0)[int(rows.ticket[i]) % 2]]
+    started = rows.started[i]
+    until = ended if np.isnan(started) else started
+    y = worker + 0.2 * (lane - (LANES - 1) / 2 if lane else 0.0)
+    ax.hlines(
+        y,
+        (rows.dispatched[i] - begin) / length,
+        (until - begin) / length,
+        color=colour,
+        linewidth=2.0 if is_marked else 0.6,
+        zorder=3 if is_marked else 1,
+    )
+    if not np.isnan(started):
+        ax.barh(
+            y,
+            (ended - started) / length,
+            left=(started - begin) / length,
+            height=0.6 if lane == 0 else 0.18,
+            color=colour,
+            edgecolor="white",
+            linewidth=0.4,
+            hatch="////" if rows.ending[i] == 2 else None,
+            zorder=3 if is_marked else 2,
+        )

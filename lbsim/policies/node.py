@@ -1,0 +1,72 @@
+"""What Node.js's cluster module really does."""
+
+import numpy as np
+
+from lbsim.policy import HOLD, ClusterView, Policy, Request
+
+__all__ = ["NodeCluster"]
+
+
+class NodeCluster(Policy):
+    """Node.js's ``cluster.SCHED_RR``: a list of free workers, not a blind rotation.
+
+    The primary keeps two first-in, first-out lists: free workers and pending connections. A new
+    connection goes to the worker at the front of the free list, and that worker is *not free*
+    until it acknowledges. If nobody is free, the connection waits in the primary.
+
+    When does a worker acknowledge? In the handler of the message that carries the connection,
+    before a byte of the request is read. So a worker whose event loop is free acknowledges at
+    once, however many requests it is awaiting; and a worker that computes, and thereby blocks
+    its loop, acknowledges only when it is done. That makes a blocking workload *late binding*:
+    about one connection waits at each blocked worker (two, if the primary's answer to an
+    acknowledgement comes before the worker has looked for new work), the others wait in the
+    primary for whoever is free first. For a workload that only awaits, it is the blind rotation
+    that its name promises.
+
+    This class needs no number that says so: it follows from the rule of acknowledgement and
+    the workers' event loop (``Cluster(discipline="event_loop")``). How many connections a
+    blocked worker holds depends on a race, for which the cluster's
+    ``master=Master(dispatch_s=...)`` and ``accept_s`` stand.
+
+    Notes
+    -----
+    Node.js 20, lib/internal/cluster: round_robin_handle.js (``distribute`` appends to
+    ``handles`` and takes the first of ``free``; ``handoff`` sends it and, on the reply
+    ``accepted``, hands off again or puts the worker at the end of ``free``), child.js
+    (``onconnection`` sends that reply first), primary.js (a worker that exits is taken off
+    the lists; what it had not acknowledged is neither closed nor sent again, and its client
+    waits until it gives up). The last is Node's alone: here, the dispatcher's retry rule holds,
+    and ``Cluster(max_attempts=1)`` loses what a dead worker had.
+    """
+
+    needs_ack = True
+
+    def prepare(self, n_workers: int) -> None:
+        """Start with an empty list of free workers: each comes in when it is up."""
+        self.free = np.zeros(n_workers, np.int64)  # a ring
+        self.first = 0
+        self.count = 0
+
+    def choose(self, request: Request, cluster: ClusterView) -> int:
+        """Return the worker that has been free longest, or hold."""
+        if self.count == 0:
+            return HOLD
+        worker = self.free[self.first]
+        self.first = (self.first + 1) % len(self.free)
+        self.count -= 1
+        return worker
+
+    def on_ready(self, worker: int, now: float, cluster: ClusterView) -> None:
+        """Put a worker that has acknowledged at the end of the list."""
+        self.free[(self.first + self.count) % len(self.free)] = worker
+        self.count += 1
+
+    def on_down(self, worker: int, now: float, cluster: ClusterView) -> None:
+        """Take a worker off the list, if it is on it."""
+        kept = 0
+        for i in range(self.count):
+            other = self.free[(self.first + i) % len(self.free)]
+            if other != worker:
+                self.free[(self.first + kept) % len(self.free)] = other
+                kept += 1
+        self.count = kept

@@ -1,0 +1,76 @@
+"""One run: a workload, a policy, a cluster."""
+
+from typing import TYPE_CHECKING
+
+from lbsim.client import Client
+from lbsim.cluster import Cluster
+from lbsim.engines.plan import make_plan
+from lbsim.errors import InputError
+from lbsim.policy import Policy
+from lbsim.run import Run
+
+if TYPE_CHECKING:
+    from lbsim.workload import Workload
+
+__all__ = ["ENGINES", "simulate"]
+
+ENGINES = ("auto", "readable", "compiled")
+
+
+def simulate(
+    workload: "Workload",
+    policy: Policy,
+    cluster: Cluster,
+    engine: str = "auto",
+    seed: int = 0,
+    client: Client | None = None,
+) -> Run:
+    """Simulate how a cluster serves a workload under a policy.
+
+    Parameters
+    ----------
+    workload : Workload
+        The requests; they are the same for every policy (common random numbers).
+    policy : Policy
+        Not changed: the run uses a copy of it.
+    cluster : Cluster
+        The workers and the master.
+    engine : {"auto", "readable", "compiled"}
+        The engines give the same result, to the last bit.
+    seed : int, default 0
+        Of the policy's own chance (``cluster.rng``) and of retry jitter.
+    client : Client, optional
+        Timeouts, retries, hedging; by default a client waits as long as it takes.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    PolicyError
+        The policy broke its contract; the message says when and how.
+    InputError
+        The workload is empty, or the engine is unknown.
+
+    Examples
+    --------
+    >>> import lbsim
+    >>> workload = lbsim.Workload.from_arrays([0.0, 0.0, 0.5], [1.0, 1.0, 1.0])
+    >>> run = lbsim.simulate(workload, lbsim.policies.LeastConnections(), lbsim.Cluster(2))
+    >>> run.latency.tolist()
+    [1.0, 1.0, 1.5]
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine = {engine!r} is not known; give one of {', '.join(ENGINES)}")
+    if not isinstance(policy, Policy):
+        hint = f"{policy.__name__}()" if isinstance(policy, type) else "a subclass of lbsim.Policy"
+        raise InputError(f"policy = {policy!r} is not a policy object; give {hint}")
+    if len(workload) == 0:
+        raise InputError("the workload has 0 requests; a run needs at least 1")
+    from lbsim.engines import readable
+
+    client = Client() if client is None else client
+    plan = make_plan(workload, cluster, client, seed)
+    record = readable.run(plan, policy)
+    return Run(workload, policy, cluster, client, seed, "readable", plan.copies, record)
