@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from lbsim import checks
 from lbsim.errors import InputError
-from lbsim.workload import checks
 
 __all__ = ["TAKE_BACK", "Client"]
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lbsim import checks
 from lbsim.errors import InputError
 from lbsim.faults import Fault, Faults
 from lbsim.policy import UNLIMITED
-from lbsim.workload import checks
 
 __all__ = ["DISCIPLINES", "Cluster", "Master"]
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lbsim import checks
 from lbsim.errors import InputError
-from lbsim.workload import checks
 
 __all__ = ["Crash", "Faults", "Hang", "Reload", "SlowDown", "random_crashes"]
 

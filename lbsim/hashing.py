@@ -8,7 +8,9 @@ a text (a cookie, a client address) into the integer key of a request.
 
 import hashlib
 
-__all__ = ["hash64", "hash_string", "uniform"]
+import numpy as np
+
+__all__ = ["hash64", "hash64_array", "hash_string", "uniform"]
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 _GOLDEN = 0x9E3779B97F4A7C15  # the odd integer nearest to 2**64 / golden ratio
@@ -38,7 +40,7 @@ def hash64(key: int, salt: int = 0) -> int:
     Examples
     --------
     >>> hash64(1), hash64(1, salt=1)
-    (6791897765849424158, 2694767571189862439)
+    (313702574736366215, 8430369225095084303)
     """
     return _mix(_mix(int(salt)) ^ int(key)) >> 1
 
@@ -48,6 +50,21 @@ def _mix(x: int) -> int:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
     return z ^ (z >> 31)
+
+
+def hash64_array(keys: np.ndarray, salt: int = 0) -> np.ndarray:
+    """Return `hash64` of every element of an int64 array, as int64.
+
+    Examples
+    --------
+    >>> hash64_array(np.array([1, 2]))[0] == hash64(1)
+    np.True_
+    """
+    # uint64 arithmetic wraps, as SplitMix64 wants.
+    z = (keys.astype(np.uint64) ^ np.uint64(_mix(salt))) + np.uint64(_GOLDEN)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
 
 
 def uniform(seed: int, index: int) -> float:

@@ -1,7 +1,5 @@
 """Late binding: hold a request until a worker is free for it."""
 
-import math
-
 from lbsim.errors import InputError
 from lbsim.policy import HOLD, ClusterView, Policy, Request
 

@@ -1,0 +1,54 @@
+"""Workloads: which requests come, when, and what they ask of a worker.
+
+- `laws`, `heavy_tails`, `given`: how long (distributions);
+- `arrivals`: when;
+- `recipe`: how a synthetic workload is drawn from them;
+- `columns`, `keys`: the rows, and what is checked in given ones;
+- `workload`: the `Workload` itself;
+- `traces`, `logs`: files of others; `files`: our own;
+- `describe`: what a workload is like.
+"""
+
+from lbsim.workload.arrivals import (
+    Arrivals,
+    ClosedLoop,
+    DeterministicArrivals,
+    FlashCrowd,
+    MarkovModulated,
+    OnOff,
+    Poisson,
+    RateProfile,
+    Renewal,
+)
+from lbsim.workload.given import Empirical, as_law
+from lbsim.workload.heavy_tails import BoundedPareto, Hyperexponential, Lognormal, Pareto
+from lbsim.workload.laws import Bimodal, Deterministic, Exponential, Gamma, Law, Weibull
+from lbsim.workload.recipe import Kind, Sessions
+from lbsim.workload.workload import Workload
+
+__all__ = [
+    "Arrivals",
+    "Bimodal",
+    "BoundedPareto",
+    "ClosedLoop",
+    "Deterministic",
+    "DeterministicArrivals",
+    "Empirical",
+    "Exponential",
+    "FlashCrowd",
+    "Gamma",
+    "Hyperexponential",
+    "Kind",
+    "Law",
+    "Lognormal",
+    "MarkovModulated",
+    "OnOff",
+    "Pareto",
+    "Poisson",
+    "RateProfile",
+    "Renewal",
+    "Sessions",
+    "Weibull",
+    "Workload",
+    "as_law",
+]

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
+from lbsim import checks
 from lbsim.errors import InputError
-from lbsim.workload import checks
-from lbsim.workload.laws import FloatArray, Law, as_law
+from lbsim.workload.given import as_law
+from lbsim.workload.laws import FloatArray, Law
 
 # Draws are always made in blocks of this many, whatever was asked for.
 BLOCK = 65_536

@@ -1,0 +1,147 @@
+"""The columns of a workload: one row a request, one array a column."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lbsim.errors import InputError
+from lbsim.workload.keys import NO_KEY, keys_of
+
+__all__ = ["Columns", "from_given", "join"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+class Columns(NamedTuple):
+    """All columns; every array has shape (n,)."""
+
+    arrival: FloatArray
+    cpu: FloatArray
+    wait: FloatArray
+    key: IntArray
+    kind: IntArray
+    priority: IntArray
+    size: FloatArray
+    payload: FloatArray
+    client: IntArray
+    think: FloatArray
+
+
+def join(parts: Sequence[Columns]) -> Columns:
+    """Join pieces of a workload end to end."""
+    return Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def from_given(
+    arrival: Any,
+    service: Any,
+    wait: Any = None,
+    key: Any = None,
+    kind: Any = None,
+    priority: Any = None,
+    size: Any = None,
+    payload: Any = None,
+) -> tuple[Columns, tuple[str, ...], tuple[str, ...]]:
+    """Check what a user gives and make columns of it.
+
+    Returns
+    -------
+    columns : Columns
+        In order of arrival.
+    kind_names : tuple of str
+        Empty if the kinds were given as numbers.
+    notes : tuple of str
+        What was changed.
+    """
+    arrivals = _times("arrival", arrival)
+    n = len(arrivals)
+    cpu = _times("service", service, n)
+    numbers, names = _kinds(kind, n)
+    columns = Columns(
+        arrival=arrivals,
+        cpu=cpu,
+        wait=np.zeros(n) if wait is None else _times("wait", wait, n),
+        key=np.full(n, NO_KEY, np.int64) if key is None else _length("key", keys_of(key), n),
+        kind=numbers,
+        priority=_whole("priority", priority, n),
+        size=_sizes(size, n),
+        payload=np.zeros(n) if payload is None else _times("payload", payload, n),
+        client=np.full(n, -1, np.int64),
+        think=np.zeros(n),
+    )
+    steps_back = int((np.diff(arrivals) < 0).sum())
+    if steps_back == 0:
+        return columns, names, ()
+    order = np.argsort(arrivals, kind="stable")
+    note = f"arrivals were not in order ({steps_back} steps back); sorted"
+    return Columns(*(column[order] for column in columns)), names, (note,)
+
+
+def _floats(name: str, values: Any, n: int | None) -> FloatArray:
+    try:
+        array = np.array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} is not numeric ({error}); give an array of numbers") from None
+    if array.ndim != 1:
+        raise InputError(f"{name} has {array.ndim} dimensions; give one number for each request")
+    return _length(name, array, n)
+
+
+def _length(name: str, array: Any, n: int | None) -> Any:
+    if n is not None and len(array) != n:
+        raise InputError(f"{name} has {len(array)} values for {n} arrivals; give one for each")
+    return array
+
+
+def _times(name: str, values: Any, n: int | None = None) -> FloatArray:
+    array = _floats(name, values, n)
+    bad = ~np.isfinite(array) | (array < 0.0)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise InputError(
+            f"{name}[{first}] = {array[first]:g} must be finite and not negative "
+            f"({int(bad.sum())} of {len(array)} values are not); drop or repair these rows"
+        )
+    return array
+
+
+def _sizes(values: Any, n: int) -> FloatArray:
+    if values is None:
+        return np.full(n, np.nan)
+    array = _floats("size", values, n)
+    bad = array < 0.0
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise InputError(
+            f"size[{first}] = {array[first]:g} must not be negative; give NaN for no estimate"
+        )
+    return array
+
+
+def _whole(name: str, values: Any, n: int) -> IntArray:
+    if values is None:
+        return np.zeros(n, np.int64)
+    array = _floats(name, values, n)
+    bad = (array != np.floor(array)) | (array < 0)
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise InputError(
+            f"{name}[{first}] = {array[first]:g} must be a whole number from 0 on; "
+            "0 is the most urgent priority"
+            if name == "priority"
+            else f"{name}[{first}] = {array[first]:g} must be a whole number from 0 on"
+        )
+    return array.astype(np.int64)
+
+
+def _kinds(values: Any, n: int) -> tuple[IntArray, tuple[str, ...]]:
+    if values is None:
+        return np.zeros(n, np.int64), ()
+    array = np.asarray(values)
+    if array.dtype.kind in "iuf":
+        return _whole("kind", array, n), ()
+    names, numbers = np.unique(_length("kind", array.astype(str), n), return_inverse=True)
+    return numbers.astype(np.int64), tuple(str(name) for name in names)

@@ -1,0 +1,195 @@
+"""A recipe: how a synthetic workload is drawn.
+
+Each component (arrivals, service times, keys, …) has a random stream of its own, so adding one
+changes no other; and each is drawn in blocks of `BLOCK` requests, so that a workload drawn piece
+by piece equals the same workload drawn at once, bit for bit.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from lbsim import checks
+from lbsim.errors import InputError
+from lbsim.hashing import hash64_array
+from lbsim.workload.arrivals import BLOCK, Arrivals, ClosedLoop
+from lbsim.workload.columns import Columns
+from lbsim.workload.given import as_law
+from lbsim.workload.laws import Law
+
+__all__ = ["Kind", "Recipe", "Sessions"]
+
+# Numbers of the random streams; new components get new numbers, old ones keep theirs.
+ARRIVALS, KINDS, KEYS, PRIORITIES, SIZES, PAYLOADS, THINKING = range(7)
+SERVICE, WAIT = 100, 10_000  # plus the number of the kind
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Sessions (or clients) and how unequal they are.
+
+    Parameters
+    ----------
+    count : int
+        How many there are.
+    zipf : float, default 1
+        The k-th most popular session sends in proportion to k^-zipf; 0 makes all equal.
+    """
+
+    count: int
+    zipf: float = 1.0
+
+    def __post_init__(self) -> None:
+        checks.count("Sessions", "count", self.count)
+        checks.not_negative("Sessions", "zipf", self.zipf)
+
+    def shares(self) -> np.ndarray:
+        """Return the probability of each session, most popular first; shape (count,)."""
+        popularity = np.arange(1, self.count + 1, dtype=np.float64) ** -self.zipf
+        return popularity / popularity.sum()
+
+
+@dataclass(frozen=True, init=False)
+class Kind:
+    """One kind of request: its share and what it asks of a worker.
+
+    Parameters
+    ----------
+    share : float
+        Of all requests; the shares of all kinds add up to 1.
+    service : Law, number or scipy.stats frozen distribution
+        Computing time, in seconds.
+    wait : Law, number or scipy.stats frozen distribution, default 0
+        Waiting time (I/O), in seconds.
+    priority : int, default 0
+        0 is the most urgent.
+    """
+
+    share: float
+    service: Law
+    wait: Law
+    priority: int
+
+    def __init__(self, share: float, service: Any, wait: Any = 0.0, priority: int = 0) -> None:
+        object.__setattr__(self, "share", checks.share("Kind", "share", share))
+        object.__setattr__(self, "service", as_law(service))
+        object.__setattr__(self, "wait", as_law(wait))
+        object.__setattr__(self, "priority", checks.count("Kind", "priority", priority, least=0))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to draw a workload; made by `Workload.synthetic`, which checks it."""
+
+    n: int
+    arrivals: Arrivals | ClosedLoop
+    rate: float  # requests per second; not used by a closed loop
+    kinds: Mapping[str, Kind]
+    sessions: Sessions | None
+    priorities: tuple[float, ...] | None  # None: each kind has its own
+    size_error: float | None
+    payload: Law
+    seed: int
+    replication: int = 0
+
+    def replicate(self, i: int) -> Self:
+        """Return the same recipe with other random numbers."""
+        return replace(self, replication=i)
+
+    def blocks(self) -> Iterator[Columns]:
+        """Yield the columns in pieces of `BLOCK` requests, the last one shorter."""
+        drawn = zip(self._arrivals(), self._keys(), self._marks(), self._extras(), strict=False)
+        pieces = itertools.islice(drawn, -(-self.n // BLOCK))
+        for i, (times, keys, marks, extras) in enumerate(pieces):
+            first = i * BLOCK
+            rows = min(BLOCK, self.n - first)
+            arrival, client, think = times
+            cpu, wait, kind, priority = marks
+            size, payload = extras
+            if self.size_error is None:
+                size = np.full(BLOCK, np.nan)
+            else:
+                size = (cpu + wait) * size
+            columns = Columns(
+                arrival, cpu, wait, keys, kind, priority, size, payload, client, think
+            )
+            yield Columns(*(column[:rows] for column in columns))
+
+    def _stream(self, component: int) -> np.random.Generator:
+        seed = np.random.SeedSequence(self.seed, spawn_key=(self.replication, component))
+        return np.random.default_rng(seed)
+
+    def _arrivals(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield arrival, client and think."""
+        if isinstance(self.arrivals, ClosedLoop):
+            rng = self._stream(THINKING)
+            for first in itertools.count(0, BLOCK):
+                client = np.arange(first, first + BLOCK, dtype=np.int64) % self.arrivals.clients
+                yield np.full(BLOCK, np.nan), client, self.arrivals.think.draw(rng, BLOCK)
+        else:
+            nobody, never = np.full(BLOCK, -1, np.int64), np.zeros(BLOCK)
+            for times in self.arrivals.stream(self._stream(ARRIVALS), self.rate):
+                yield times, nobody, never
+
+    def _keys(self) -> Iterator[np.ndarray]:
+        if self.sessions is None:
+            yield from itertools.repeat(np.full(BLOCK, -1, np.int64))
+            return
+        rng = self._stream(KEYS)
+        edges = np.cumsum(self.sessions.shares())[:-1]
+        while True:
+            rank = np.searchsorted(edges, rng.random(BLOCK), side="right")
+            # Keys 0, 1, 2, … would share themselves out evenly under any modulo.
+            yield hash64_array(rank.astype(np.int64), self.seed)
+
+    def _marks(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield cpu, wait, kind and priority."""
+        kinds = list(self.kinds.values())
+        which, urgency = self._stream(KINDS), self._stream(PRIORITIES)
+        computing = [self._stream(SERVICE + i) for i in range(len(kinds))]
+        waiting = [self._stream(WAIT + i) for i in range(len(kinds))]
+        kind_edges = np.cumsum([kind.share for kind in kinds])[:-1]
+        own = np.array([kind.priority for kind in kinds], np.int64)
+        edges = None if self.priorities is None else np.cumsum(self.priorities)[:-1]
+        while True:
+            if len(kinds) == 1:
+                number = np.zeros(BLOCK, np.int64)
+            else:
+                number = np.searchsorted(kind_edges, which.random(BLOCK), side="right")
+            cpu, wait = np.empty(BLOCK), np.empty(BLOCK)
+            for i, kind in enumerate(kinds):
+                mine = number == i
+                cpu[mine] = kind.service.draw(computing[i], BLOCK)[mine]
+                wait[mine] = kind.wait.draw(waiting[i], BLOCK)[mine]
+            if edges is None:
+                priority = own[number]
+            else:
+                priority = np.searchsorted(edges, urgency.random(BLOCK), side="right")
+            yield cpu, wait, number.astype(np.int64), priority.astype(np.int64)
+
+    def _extras(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the factor of the size estimate, and the payload."""
+        sizes, payloads = self._stream(SIZES), self._stream(PAYLOADS)
+        error = self.size_error or 0.0
+        while True:
+            yield np.exp(error * sizes.standard_normal(BLOCK)), self.payload.draw(payloads, BLOCK)
+
+
+def one_kind(service: Any, wait: Any) -> dict[str, Kind]:
+    """Return the kinds of a workload that has only one."""
+    return {"request": Kind(1.0, service, wait)}
+
+
+def check_kinds(kinds: Mapping[str, Kind]) -> dict[str, Kind]:
+    """Raise InputError unless the shares add up to 1."""
+    for name, kind in kinds.items():
+        if not isinstance(kind, Kind):
+            raise InputError(
+                f"kinds[{name!r}] = {kind!r} is not a Kind; give "
+                "lbsim.Kind(share=0.9, service=lbsim.Exponential(0.010))"
+            )
+    checks.shares("kinds", "shares", [kind.share for kind in kinds.values()])
+    return dict(kinds)
