@@ -1,4 +1,6 @@
-"""lbsim: which worker should get the next request, and what does that choice do to latency?
+"""A lab for one question: which worker should get the next request.
+
+And what does that choice do to latency?
 
 >>> import lbsim
 >>> cluster = lbsim.Cluster(workers=4)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lbsim.errors import PolicyError
+from lbsim.errors import InputError, PolicyError
 from lbsim.policy import Policy
 
 __all__ = ["fresh"]
@@ -39,13 +39,15 @@ def fresh(policy: Policy, n_workers: int) -> Policy:
 
     Raises
     ------
+    InputError
+        `prepare` refuses a parameter.
     PolicyError
         The constructor or `prepare` does not keep the contract.
     """
     copy = policy.clone()
     try:
         copy.prepare(n_workers)
-    except PolicyError:
+    except InputError:
         raise
     except Exception as error:
         raise _explained(copy, "prepare", f"with {n_workers} workers", error) from error

@@ -81,7 +81,13 @@ def check_policy(policy: Policy, seed: int = 0) -> PolicyCheck:
     report.passed.append("stores its parameters, so that it can be copied for every run")
     for scene, cluster, client in _scenes():
         before = _state(policy)
-        first = _run(policy, scene, cluster, client, seed)
+        try:
+            first = _run(policy, scene, cluster, client, seed)
+        except PolicyError:
+            raise
+        except InputError as error:
+            report.notes.append(f"{scene}: not tried, since prepare() refuses: {error}")
+            continue
         if _state(policy) != before:
             raise PolicyError(
                 f"{scene}: a run changed the policy object that was given ({before} became "
