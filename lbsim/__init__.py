@@ -18,11 +18,12 @@ master's decisions), `lbsim.engines` (virtual time), `lbsim.run` and `lbsim.expe
 
 from importlib.metadata import PackageNotFoundError, version
 
-from lbsim import policies
+from lbsim import data, policies
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
 from lbsim.contract import check_policy
 from lbsim.errors import InputError, PolicyError
+from lbsim.experiment import Comparison, compare, sweep
 from lbsim.faults import Crash, Faults, Hang, Reload, SlowDown, random_crashes
 from lbsim.hashing import hash64, hash_string
 from lbsim.policy import HOLD, SHED, ClusterView, Policy, Request, least_loaded
@@ -66,6 +67,7 @@ __all__ = [
     "ClosedLoop",
     "Cluster",
     "ClusterView",
+    "Comparison",
     "Crash",
     "Deterministic",
     "DeterministicArrivals",
@@ -96,10 +98,13 @@ __all__ = [
     "Weibull",
     "Workload",
     "check_policy",
+    "compare",
+    "data",
     "hash64",
     "hash_string",
     "least_loaded",
     "policies",
     "random_crashes",
     "simulate",
+    "sweep",
 ]

@@ -149,21 +149,12 @@ def _idle(run: "Run", begin: float, end: float, ended: np.ndarray) -> list[tuple
 
 
 def down_between(run: "Run", begin: float, end: float) -> dict[int, list[tuple[float, float]]]:
-    """Return when workers could not have served anything: dead, leaving or hung."""
+    """Return when, within a window, each worker could not have served anything."""
     spans: dict[int, list[tuple[float, float]]] = {}
-    since: dict[int, float] = {}
-    events = run.events()
-    for time, event, worker in zip(events.time, events.event, events.worker, strict=True):
-        if event in ("crash", "leaving", "hang", "stopped"):
-            since.setdefault(worker, time)
-        elif event in ("up", "resume") and worker in since:
-            spans.setdefault(worker, []).append((since.pop(worker), time))
-    for worker, time in since.items():
-        spans.setdefault(worker, []).append((time, math.inf))
-    return {
-        worker: [(max(a, begin), min(b, end)) for a, b in pairs if a < end and b > begin]
-        for worker, pairs in spans.items()
-    }
+    for worker, a, b in run.down_spans():
+        if a < end and b > begin:
+            spans.setdefault(worker, []).append((max(a, begin), min(b, end)))
+    return spans
 
 
 def _union(spans: list[tuple[float, float]]) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from lbsim.client import Client
 from lbsim.cluster import Cluster
+from lbsim.engines import record
 from lbsim.engines.record import ENDINGS, HAPPENINGS, OK, OUTCOMES, Record
 from lbsim.errors import InputError
 from lbsim.policy import Policy
@@ -17,6 +18,7 @@ from lbsim.policy import Policy
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lbsim.explain import Story
     from lbsim.workload import Workload
 
 __all__ = ["Run"]
@@ -202,12 +204,27 @@ class Run:
             }
         )
 
-    def slowest(self, k: int = 5) -> "list[Any]":
+    def down_spans(self) -> list[tuple[int, float, float]]:
+        """Return when workers could not serve: (worker, begin, end), dead or hung."""
+        spans = []
+        since: dict[int, float] = {}
+        rows = self.record.happenings
+        for time, what, worker in zip(
+            rows.time.tolist(), rows.what.tolist(), rows.worker.tolist(), strict=True
+        ):
+            if what in (record.CRASHED_AT, record.HUNG, record.STOPPED):
+                since.setdefault(worker, time)
+            elif what in (record.CAME_UP, record.RESUMED) and worker in since:
+                spans.append((worker, since.pop(worker), time))
+        return spans + [(worker, time, np.inf) for worker, time in since.items()]
+
+    def slowest(self, k: int = 5) -> "list[Story]":
         """Explain the `k` slowest requests: what each waited for, and behind whom.
 
         Returns
         -------
-        list of lbsim.explain.Story
+        list of Story
+            Each prints as a sentence.
         """
         from lbsim.explain import slowest
 

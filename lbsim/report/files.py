@@ -1,0 +1,68 @@
+"""A comparison as files: the page, tidy tables, plots."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lbsim.errors import InputError
+from lbsim.report.page import figures, write_page
+
+if TYPE_CHECKING:
+    from lbsim.experiment import Comparison
+
+__all__ = ["write_all"]
+
+MARK = "lbsim-report.txt"  # tells our own directories from others'
+
+
+def write_all(result: "Comparison", directory: Path) -> Path:
+    """Write everything to a temporary directory and move it into place.
+
+    An earlier report in that place is replaced; any other directory that is not empty is left
+    alone, with an InputError.
+    """
+    if directory.exists() and not (directory / MARK).exists() and any(directory.iterdir()):
+        raise InputError(
+            f"{directory} exists and is not a report of lbsim; give another directory (--out) or "
+            "empty it"
+        )
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    temporary = directory.with_name(f".{directory.name}.{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        _fill(result, temporary)
+        if directory.exists():
+            shutil.rmtree(directory)
+        temporary.replace(directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return directory
+
+
+def _fill(result: "Comparison", directory: Path) -> None:
+    (directory / MARK).write_text(f"{result!r}\n", encoding="utf-8")
+    tables: dict[str, Callable[[], Any]] = {
+        "summary": result.frame,
+        "replications": result.replicates,
+        "ranking": result.ranking,
+    }
+    for name, make in tables.items():
+        frame = make()
+        frame.to_csv(directory / f"{name}.csv", index=False)
+        frame.to_parquet(directory / f"{name}.parquet", index=False)
+    import pandas as pd
+
+    requests = pd.concat(
+        [run.frame().assign(policy=name) for name, run in result.runs.items()], ignore_index=True
+    )
+    requests.to_parquet(directory / "requests.parquet", index=False)
+    plots = directory / "plots"
+    plots.mkdir()
+    drawn = figures(result)
+    for name, figure in drawn.items():
+        for suffix in ("png", "svg"):
+            figure.savefig(plots / f"{name}.{suffix}", dpi=150)
+    write_page(result, directory / "report.html", drawn)

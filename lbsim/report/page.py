@@ -1,0 +1,173 @@
+"""A comparison as one self-contained HTML page."""
+
+import base64
+import io
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lbsim.measures import MEASURES
+from lbsim.report import text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lbsim.experiment import Comparison
+
+__all__ = ["figures", "write_page"]
+
+CURVES = 8  # more lines than this in one picture cannot be told apart
+STORIES = 3
+
+CAPTIONS = {
+    "latency": "How many requests took longer than x. Both axes are logarithmic: each step down "
+    "is ten times rarer. A curve further left is better; where curves cross, the policy that is "
+    "better for most requests is worse for the slowest.",
+    "ranking": "The 99th percentile with its confidence interval. Policies with the same number "
+    "are not told apart by these replications.",
+    "shares": "Each dot is a worker. A policy that shares evenly has its dots at 1; requests may "
+    "be shared evenly and work not at all.",
+}
+
+
+def figures(result: "Comparison") -> "dict[str, Figure]":
+    """Draw the pictures of a comparison, by name."""
+    from matplotlib.figure import Figure
+
+    from lbsim import plot
+
+    names = [str(name) for name in result.ranking("p99")["policy"]]
+    runs = {name: result.runs[name] for name in names}
+    drawn: dict[str, Figure] = {}
+
+    def ax(name: str, width: float, height: float) -> Any:
+        drawn[name] = Figure(figsize=(width, height), layout="constrained")
+        return drawn[name].add_subplot()
+
+    plot.ccdf({name: runs[name] for name in names[:CURVES]}, ax("latency", 7.2, 4.6))
+    height = 1.0 + 0.32 * len(names)
+    plot.ranking(result.ranking("p99"), "p99 latency", ax("ranking", 7.2, height))
+    plot.shares(runs, ax("shares", 7.2, 0.9 + 0.34 * len(names)))
+    for label, name in (("best", names[0]), ("worst", names[-1])):
+        if label == "worst" and len(names) == 1:
+            break
+        plot.queue_lengths(runs[name], ax(f"queues-{label}", 7.2, 3.0)).set_title(
+            f"{name}: requests at each worker", fontsize="medium", loc="left"
+        )
+        if not np.isnan(runs[name].latency).all():
+            plot.timeline(runs[name], ax(f"timeline-{label}", 7.2, 3.2))
+    return drawn
+
+
+def write_page(result: "Comparison", path: Path, drawn: "dict[str, Figure] | None" = None) -> Path:
+    """Write the page to a temporary name beside `path`, then move it into place."""
+    from jinja2 import Environment
+
+    drawn = figures(result) if drawn is None else drawn
+    here = files("lbsim.report")
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        (here / "page.html").read_text(encoding="utf-8")
+    )
+    page = template.render(
+        css=(here / "page.css").read_text(encoding="utf-8"), **_content(result, drawn)
+    )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _content(result: "Comparison", drawn: "dict[str, Figure]") -> dict[str, Any]:
+    """Return everything that the template shows."""
+    length, unit = text.unit_of(result)
+    shown = text.columns(result)
+    about = {m.name: m for m in MEASURES}
+    ranked = result.ranking("p99")
+    rows = []
+    for line in ranked.itertuples():
+        cells = [
+            text.cell(result.interval(str(line.policy), m), about[m].unit, length) for m in shown
+        ]
+        rows.append({"rank": line.rank, "policy": line.policy, "cells": cells})
+    heads = [
+        {
+            "name": name.replace("_", " "),
+            "unit": unit if about[name].unit == "s" else "",
+            "meaning": about[name].meaning,
+        }
+        for name in shown
+    ]
+    names = [str(name) for name in ranked["policy"]]
+    return {
+        "workload": result.workload,
+        "cluster": repr(result.cluster),
+        "client": repr(result.client),
+        "seed": result.seed,
+        "source": ", ".join(sorted({run.source for run in result.runs.values()})),
+        "method": result.method,
+        "replications": result.replications,
+        "warmup": ", ".join(map(str, result.warmup)),
+        "headline": _headline(result, names, length, unit),
+        "heads": heads,
+        "rows": rows,
+        "pictures": {name: _embedded(figure) for name, figure in drawn.items()},
+        "captions": CAPTIONS,
+        "stories": {
+            name: [str(story) for story in result.runs[name].slowest(STORIES)]
+            for name in dict.fromkeys([names[0], names[-1]])
+        },
+        "best": names[0],
+        "worst": names[-1],
+        "differences": _differences(result, names, length),
+        "unit": unit,
+    }
+
+
+def _headline(result: "Comparison", names: list[str], length: float, unit: str) -> str:
+    """Say in one sentence what came out."""
+    best, worst = (result.interval(name, "p99") for name in (names[0], names[-1]))
+    if best is None or worst is None or len(names) == 1:
+        return f"{len(names)} policies on the same {len(result.workload)} requests."
+    table = result.ranking("p99")
+    ties = [str(line.policy) for line in table.itertuples() if line.rank == 1]
+    lead = f"{names[0]} has" if len(ties) == 1 else f"{', '.join(ties)} share"
+    return (
+        f"{lead} the lowest 99th percentile ({best.estimate / length:.3g} {unit}); "
+        f"{names[-1]} has the highest ({worst.estimate / length:.3g} {unit}, "
+        f"{worst.estimate / best.estimate:.2g} times as much)."
+    )
+
+
+def _differences(result: "Comparison", names: list[str], length: float) -> list[dict[str, Any]]:
+    """Return each policy's paired difference from the best one."""
+    if result.replications < 2 or len(names) < 2:
+        return []
+    pairs = result.differences("p99")
+    rows = []
+    for name in names[1:]:
+        sign = -1.0 if (names[0], name) in pairs else 1.0
+        pair, p = pairs[(names[0], name) if sign < 0 else (name, names[0])]
+        ends = sorted(sign * end / length for end in (pair.interval.low, pair.interval.high))
+        rows.append(
+            {
+                "policy": name,
+                "difference": f"{sign * pair.interval.estimate / length:+.3g}",
+                "low": f"{ends[0]:+.3g}",
+                "high": f"{ends[1]:+.3g}",
+                "p": "< 0.001" if p < 0.001 else f"{p:.2g}",
+            }
+        )
+    return rows
+
+
+def _embedded(figure: "Figure") -> str:
+    """Return a picture as a data URL."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=140)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
