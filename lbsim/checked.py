@@ -74,7 +74,7 @@ def _guard(policy: Policy) -> Policy:
         else:
             kinds[name] = "other"
     state["_kinds"] = kinds
-    policy.__class__ = _guarded(type(policy))
+    policy.__class__ = _guarded(type(policy))  # type: ignore[arg-type]  # classes are hashable
     return policy
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from lbsim.client import Client
 from lbsim.cluster import Cluster
 from lbsim.errors import InputError, PolicyError
-from lbsim.faults import Crash, Hang, Reload, SlowDown
+from lbsim.faults import Crash, Fault, Hang, Reload, SlowDown
 from lbsim.policy import Policy
 from lbsim.run import Run
 
@@ -108,7 +108,12 @@ def _scenes() -> Iterator[tuple[str, Cluster, Client]]:
     yield "with 5 unequal workers", Cluster(5, speeds=[1, 1, 2, 2, 4]), Client()
     crashes = (Crash(0, 1.0), Crash(1, 1.0), Crash(2, 1.0), Crash(1, 4.0), Crash(0, 5.0))
     yield "with 3 workers that all crash and come back", Cluster(3, faults=crashes), Client()
-    troubles = [Reload(0.5), SlowDown(2, 1.0, 1.0, 0.5), Hang(1, 2.5, 0.5), Crash(3, 3.0)]
+    troubles: list[Fault] = [
+        Reload(0.5),
+        SlowDown(2, 1.0, 1.0, 0.5),
+        Hang(1, 2.5, 0.5),
+        Crash(3, 3.0),
+    ]
     yield (
         "with a reload, a hang and an event loop",
         Cluster(4, faults=troubles, discipline="event_loop", accept_s=1e-4),

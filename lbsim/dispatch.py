@@ -121,7 +121,7 @@ class Core(NamedTuple):
     settings: Settings
     requests: Requests
     view: ClusterView
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # not tuple.count, which nobody calls
     up: np.ndarray
     is_up: np.ndarray
     ready: np.ndarray
@@ -129,7 +129,7 @@ class Core(NamedTuple):
     seen: np.ndarray
     slots: np.ndarray
     latency: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # nor tuple.index
     board: np.ndarray
     log_time: np.ndarray
     log_worker: np.ndarray

@@ -15,7 +15,7 @@ import numpy as np
 from lbsim import checks
 from lbsim.errors import InputError
 
-__all__ = ["Crash", "Faults", "Hang", "Reload", "SlowDown", "random_crashes"]
+__all__ = ["Crash", "Fault", "Faults", "Hang", "Reload", "SlowDown", "random_crashes"]
 
 
 @dataclass(frozen=True)

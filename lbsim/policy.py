@@ -93,7 +93,7 @@ class ClusterView(NamedTuple):
     weight: np.ndarray
     latency: np.ndarray
     rng: np.random.Generator
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # not tuple.index, which nobody calls
 
 
 def least_loaded(cluster: ClusterView, start: int) -> int:

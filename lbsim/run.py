@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from lbsim.client import Client
 from lbsim.cluster import Cluster
@@ -109,7 +108,7 @@ class Run:
 
     # --- what one asks first -----------------------------------------------------------------
 
-    def quantile(self, q: ArrayLike) -> Any:
+    def quantile(self, q: Any) -> Any:
         """Return quantiles of the latency of the answered requests.
 
         Parameters

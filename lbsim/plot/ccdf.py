@@ -44,6 +44,8 @@ def ccdf(latencies: Mapping[str, Any], ax: "Axes | None" = None) -> "Axes":
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_ylim(0.7 / most, 1.3)
+    # Nobody looks for the fastest of all requests: begin where one in 50 was faster.
+    ax.set_xlim(left=0.8 * min(float(np.quantile(v, 0.02)) for v in curves.values()) / length)
     ax.set_xlabel(f"latency [{unit}]")
     ax.set_ylabel("share of requests that took longer")
     ax.grid(True, which="major", linewidth=0.4, alpha=0.5)

@@ -1,9 +1,10 @@
 """What each worker did in a window of time: a Gantt chart."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lbsim.engines.record import CRASHED
 from lbsim.explain import down_between
 from lbsim.plot.style import COLOURS, axes, pick_unit, tidy
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["timeline"]
 
+MARKED = "#222222"
 LANES = 4  # requests in service at the same time that are drawn beside each other
 
 
@@ -53,19 +55,14 @@ def timeline(
         end = last + margin if end is None else end
     length, unit = pick_unit((end - begin) / 10.0)
 
-    rows = run.record.handovers
-    ended = np.where(np.isnan(rows.ended), end, rows.ended)
-    shown = np.flatnonzero((rows.dispatched < end) & (ended > begin))
-    shown = shown[np.argsort(rows.started[shown], kind="stable")]
-    free: dict[tuple[int, int], float] = {}
-    for i in shown:
-        worker = int(rows.worker[i])
-        lane = 0
-        if not np.isnan(rows.started[i]):
-            while lane < LANES - 1 and free.get((worker, lane), -np.inf) > rows.started[i]:
-                lane += 1
-            free[worker, lane] = float(ended[i])
-        _draw(ax, run, i, worker, lane, begin, length, request, ended[i])
+    for bars, lines, style in _groups(run, begin, end, length, request):
+        for (y, height), spans in bars.items():
+            ax.broken_barh(
+                spans, (y - height / 2, height), edgecolor="white", linewidth=0.4, **style
+            )
+        for y, left, right in lines:
+            width = 2.0 if style["zorder"] > 2 else 0.6
+            ax.hlines(y, left, right, color=style["color"], linewidth=width, zorder=style["zorder"])
     for worker, spans in down_between(run, begin, end).items():
         for a, b in spans:
             ax.barh(
@@ -87,40 +84,42 @@ def timeline(
     return tidy(ax)
 
 
-def _draw(
-    ax: "Axes",
-    run: "Run",
-    i: int,
-    worker: int,
-    lane: int,
-    begin: float,
-    length: float,
-    request: int,
-    ended: float,
-) -> None:
+Bars = dict[tuple[float, float], list[tuple[float, float]]]
+Lines = list[tuple[float, float, float]]
+
+
+def _groups(
+    run: "Run", begin: float, end: float, length: float, request: int
+) -> list[tuple[Bars, Lines, dict[str, Any]]]:
+    """Sort what is to be drawn by its style: bars by height and position, and waiting lines."""
     rows = run.record.handovers
-    is_marked = rows.ticket[i] // run.copies == request
-    colour = "#222222" if is_marked else COLOURS[(4, 0)[int(rows.ticket[i]) % 2]]
-    started = rows.started[i]
-    until = ended if np.isnan(started) else started
-    y = worker + 0.2 * (lane - (LANES - 1) / 2 if lane else 0.0)
-    ax.hlines(
-        y,
-        (rows.dispatched[i] - begin) / length,
-        (until - begin) / length,
-        color=colour,
-        linewidth=2.0 if is_marked else 0.6,
-        zorder=3 if is_marked else 1,
-    )
-    if not np.isnan(started):
-        ax.barh(
-            y,
-            (ended - started) / length,
-            left=(started - begin) / length,
-            height=0.6 if lane == 0 else 0.18,
-            color=colour,
-            edgecolor="white",
-            linewidth=0.4,
-            hatch="////" if rows.ending[i] == 2 else None,
-            zorder=3 if is_marked else 2,
-        )
+    ended = np.where(np.isnan(rows.ended), end, rows.ended)
+    shown = np.flatnonzero((rows.dispatched < end) & (ended > begin))
+    shown = shown[np.argsort(rows.started[shown], kind="stable")]
+    groups: dict[tuple[str, bool], tuple[Bars, Lines, dict[str, Any]]] = {}
+    free: dict[tuple[int, int], float] = {}
+    for i in shown.tolist():
+        worker, started = int(rows.worker[i]), float(rows.started[i])
+        is_served = not np.isnan(started)
+        lane = 0
+        if is_served:
+            while lane < LANES - 1 and free.get((worker, lane), -np.inf) > started:
+                lane += 1
+            free[worker, lane] = float(ended[i])
+        is_marked = int(rows.ticket[i]) // run.copies == request
+        colour = MARKED if is_marked else COLOURS[(4, 0)[int(rows.ticket[i]) % 2]]
+        died = bool(rows.ending[i] == CRASHED)
+        style = {"color": colour, "zorder": 3 if is_marked else 2}
+        if died:
+            style["hatch"] = "////"
+        bars, lines, _ = groups.setdefault((colour, died), ({}, [], style))
+        y = worker + 0.2 * (lane - (LANES - 1) / 2 if lane else 0.0)
+        until = started if is_served else float(ended[i])
+        if until > rows.dispatched[i]:
+            lines.append(
+                (y, (float(rows.dispatched[i]) - begin) / length, (until - begin) / length)
+            )
+        if is_served:
+            span = ((started - begin) / length, (float(ended[i]) - started) / length)
+            bars.setdefault((y, 0.18 if lane else 0.6), []).append(span)
+    return list(groups.values())

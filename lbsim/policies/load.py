@@ -181,7 +181,8 @@ class LeastResponseTime(Policy):
     Parameters
     ----------
     decay : float, default 10
-        Time constant of the way down, in seconds.
+        Time constant of the way down, in seconds. It must be long compared to the response
+        times, or everything is forgotten before it is used.
 
     Notes
     -----

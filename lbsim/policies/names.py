@@ -51,7 +51,7 @@ def parse(text: str) -> Policy:
         key = _match(key.strip(), parameters, f"{kind} has no parameter {key.strip()!r};")
         values[key] = _value(value.strip(), names)
     try:
-        return getattr(policies, kind)(**values)  # type: ignore[no-any-return]
+        return getattr(policies, kind)(**values)
     except TypeError as error:
         raise InputError(f"{text!r}: {error}; give NAME:param=value,…") from error
 

@@ -110,9 +110,8 @@ def _content(result: "Comparison", drawn: "dict[str, Figure]") -> dict[str, Any]
         "client": repr(result.client),
         "seed": result.seed,
         "source": ", ".join(sorted({run.source for run in result.runs.values()})),
-        "method": result.method,
+        "notes": text.notes(result),
         "replications": result.replications,
-        "warmup": ", ".join(map(str, result.warmup)),
         "headline": _headline(result, names, length, unit),
         "heads": heads,
         "rows": rows,
@@ -138,8 +137,8 @@ def _headline(result: "Comparison", names: list[str], length: float, unit: str) 
     ties = [str(line.policy) for line in table.itertuples() if line.rank == 1]
     lead = f"{names[0]} has" if len(ties) == 1 else f"{', '.join(ties)} share"
     return (
-        f"{lead} the lowest 99th percentile ({best.estimate / length:.3g} {unit}); "
-        f"{names[-1]} has the highest ({worst.estimate / length:.3g} {unit}, "
+        f"{lead} the lowest 99th percentile ({text.number(best.estimate / length)} {unit}); "
+        f"{names[-1]} has the highest ({text.number(worst.estimate / length)} {unit}, "
         f"{worst.estimate / best.estimate:.2g} times as much)."
     )
 
@@ -157,9 +156,9 @@ def _differences(result: "Comparison", names: list[str], length: float) -> list[
         rows.append(
             {
                 "policy": name,
-                "difference": f"{sign * pair.interval.estimate / length:+.3g}",
-                "low": f"{ends[0]:+.3g}",
-                "high": f"{ends[1]:+.3g}",
+                "difference": text.number(sign * pair.interval.estimate / length),
+                "low": text.number(ends[0]),
+                "high": text.number(ends[1]),
                 "p": "< 0.001" if p < 0.001 else f"{p:.2g}",
             }
         )

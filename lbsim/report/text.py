@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from lbsim.experiment import Comparison
     from lbsim.stats.intervals import Interval
 
-__all__ = ["cell", "columns", "table"]
+__all__ = ["cell", "columns", "notes", "number", "table", "unit_of"]
 
 ALWAYS = (
     "mean", "p50", "p90", "p99", "p99.9", "worst", "utilisation", "imbalance",
@@ -22,7 +22,7 @@ def columns(result: "Comparison") -> list[str]:
     """Return the measures worth a column: those always shown, and what happened."""
     shown = list(ALWAYS)
     for m in MEASURES:
-        if m.name in shown or m.name == "jain":
+        if m.name in shown or m.name in ("jain", "moved"):
             continue
         usual = 1.0 if m.name == "answered" else 0.0
         values = [value for p in result.policies for value in result.figures[p][m.name]]
@@ -48,11 +48,12 @@ def cell(found: "Interval | None", unit: str, length: float) -> tuple[str, str]:
     sign = "%" if unit == "share" else ""
     value, low, high = found.estimate * scale, found.low * scale, found.high * scale
     if low == high:
-        return f"{_number(value)}{sign}", ""
-    return f"{_number(value)}{sign}", f"{_number(low)}..{_number(high)}"
+        return f"{number(value)}{sign}", ""
+    return f"{number(value)}{sign}", f"{number(low)}..{number(high)}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """Return a figure with three digits, in plain notation from 1000 on."""
     if value == 0.0:
         return "0"
     if abs(value) >= 1000.0:
@@ -84,13 +85,31 @@ def table(result: "Comparison") -> str:
         ]
         text.append("  ".join(parts).rstrip())
     text.insert(1, "-" * max(len(row) for row in text))
-    footer = [
-        "",
+    return "\n".join([*text, "", *notes(result)])
+
+
+def notes(result: "Comparison") -> list[str]:
+    """Return what must be known to read the table."""
+    lines = [
         f"{len(result.workload)} requests of {result.workload.name!r} on {result.cluster!r}.",
-        f"Ranked by p99; policies with the same number are not told apart. Below each figure: "
+        "Ranked by p99; policies with the same number are not told apart. The small figures are "
         f"{result.method}.",
     ]
+    lines += [f"Note: {note}." for note in result.workload.notes]
     if result.workload.is_synthetic:
         cuts = ", ".join(str(cut) for cut in result.warmup)
-        footer.append(f"Warm-up left out (MSER-5), requests in each replication: {cuts}.")
-    return "\n".join(text + footer)
+        lines.append(f"Warm-up left out (MSER-5), requests in each replication: {cuts}.")
+    elif result.replications < 2:
+        lines.append("A single run of the trace has no interval; give more replications.")
+    elif _has_estimates_outside(result):
+        lines.append(
+            "Some estimates lie outside their intervals: the trace has a trend or dependence "
+            "longer than a block, which its resamples break up. Trust the order of the policies "
+            "more than the width of the intervals."
+        )
+    return lines
+
+
+def _has_estimates_outside(result: "Comparison") -> bool:
+    found = [result.interval(p, name) for p in result.policies for name in ("mean", "p50", "p99")]
+    return any(i is not None and i.estimate not in i for i in found)

@@ -26,7 +26,8 @@ def block_length(values: ArrayLike) -> int:
 
     R the autocovariances, w the flat-top window (1 up to 1/2, then falling linearly to 0 at 1),
     and M twice the lag after which five autocorrelations in a row are below
-    2 sqrt(log10(n) / n) in size. Rounded up to a whole number.
+    2 sqrt(log10(n) / n) in size. Rounded up to a whole number. If the first sqrt(n) + 5 lags
+    show no such five, as in a run at high load that is short for it, the longest is taken.
 
     Parameters
     ----------
@@ -53,26 +54,29 @@ def block_length(values: ArrayLike) -> int:
     if is_constant(series):
         return 1
     last = math.ceil(math.sqrt(n)) + _RUN
-    covariance = _autocovariances(series, last + _RUN)
+    covariance = _autocovariances(series, 2 * last)
     limit = 2.0 * math.sqrt(math.log10(n) / n)
-    quiet = np.abs(covariance[1:] / covariance[0]) < limit
-    reach = min(2 * max(_end_of_dependence(quiet), 1), last)
+    quiet = np.abs(covariance[1 : last + _RUN] / covariance[0]) < limit
+    longest = math.ceil(min(3.0 * math.sqrt(n), n / 3.0))
+    end = _end_of_dependence(quiet)
+    if end is None:
+        return longest
+    reach = 2 * max(end, 1)
     lags = np.arange(1, reach + 1)
     weights = np.minimum(1.0, 2.0 * (1.0 - lags / reach))
     weighted = weights * covariance[1 : reach + 1]
     g = 2.0 * float((lags * weighted).sum())
     spectrum = float(covariance[0] + 2.0 * weighted.sum())
-    longest = math.ceil(min(3.0 * math.sqrt(n), n / 3.0))
     if spectrum <= 0.0:  # an estimate that a window can make negative: trust it no further
         return longest
     best = (2.0 * g**2 / (4.0 / 3.0 * spectrum**2) * n) ** (1.0 / 3.0)
     return max(1, min(math.ceil(best), longest))
 
 
-def _end_of_dependence(quiet: np.ndarray) -> int:
-    """Return the last lag before the first five insignificant ones in a row."""
-    in_a_row = np.convolve(quiet, np.ones(_RUN, np.int64), "valid")
-    return int(np.argmax(in_a_row == _RUN)) if (in_a_row == _RUN).any() else len(quiet) - _RUN
+def _end_of_dependence(quiet: np.ndarray) -> int | None:
+    """Return the last lag before the first five insignificant ones in a row, if there are."""
+    in_a_row = np.convolve(quiet, np.ones(_RUN, np.int64), "valid") == _RUN
+    return int(np.argmax(in_a_row)) if in_a_row.any() else None
 
 
 def _autocovariances(series: FloatArray, last: int) -> FloatArray:

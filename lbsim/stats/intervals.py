@@ -48,11 +48,7 @@ class Interval:
                 f"Interval: {self.estimate} [{self.low}, {self.high}] is not an interval; "
                 "low must not exceed high, and none may be NaN"
             )
-        if not 0.0 < self.confidence < 1.0:
-            raise InputError(
-                f"confidence = {self.confidence!r} must lie strictly between 0 and 1; "
-                "write 0.95 for 95 %"
-            )
+        _check_confidence(self.confidence)
 
     @property
     def half_width(self) -> float:
@@ -96,6 +92,7 @@ def replication_interval(
     >>> print(replication_interval([0, 0, 0], allow_constant=True))
     0 [0, 0] (95 %, constant over 3 replications)
     """
+    _check_confidence(confidence)
     figures = sample("replication_interval", values, least=2)
     n = figures.size
     mean = float(figures.mean())
@@ -139,6 +136,7 @@ def interval_of_draws(
     -------
     Interval
     """
+    _check_confidence(confidence)
     tail = 0.5 - 0.5 * confidence
     ends = np.quantile(sample("interval_of_draws", draws, least=2), [tail, 1.0 - tail])
     if is_constant(ends):
@@ -153,4 +151,11 @@ def _refuse_constant(allow_constant: bool, what: str) -> None:
         raise InputError(
             f"{what}: an interval of zero width claims a certainty that is not there; draw the "
             "data anew for each replication, or pass allow_constant=True for a count or an atom"
+        )
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0.0 < confidence < 1.0:
+        raise InputError(
+            f"confidence = {confidence!r} must lie strictly between 0 and 1; write 0.95 for 95 %"
         )

@@ -20,6 +20,7 @@ from lbsim.workload.arrivals import (
     RateProfile,
     Renewal,
 )
+from lbsim.workload.describe import Description, describe
 from lbsim.workload.given import Empirical, as_law
 from lbsim.workload.heavy_tails import BoundedPareto, Hyperexponential, Lognormal, Pareto
 from lbsim.workload.laws import Bimodal, Deterministic, Exponential, Gamma, Law, Weibull
@@ -31,6 +32,7 @@ __all__ = [
     "Bimodal",
     "BoundedPareto",
     "ClosedLoop",
+    "Description",
     "Deterministic",
     "DeterministicArrivals",
     "Empirical",
@@ -51,4 +53,5 @@ __all__ = [
     "Weibull",
     "Workload",
     "as_law",
+    "describe",
 ]

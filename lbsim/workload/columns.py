@@ -29,10 +29,14 @@ class Columns(NamedTuple):
     client: IntArray
     think: FloatArray
 
+    def take(self, rows: Any) -> "Columns":
+        """Return some rows: a slice, indices or flags."""
+        return Columns._make(column[rows] for column in self)
+
 
 def join(parts: Sequence[Columns]) -> Columns:
     """Join pieces of a workload end to end."""
-    return Columns(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return Columns._make(np.concatenate(column) for column in zip(*parts, strict=True))
 
 
 def from_given(
@@ -77,7 +81,7 @@ def from_given(
         return columns, names, ()
     order = np.argsort(arrivals, kind="stable")
     note = f"arrivals were not in order ({steps_back} steps back); sorted"
-    return Columns(*(column[order] for column in columns)), names, (note,)
+    return columns.take(order), names, (note,)
 
 
 def _floats(name: str, values: Any, n: int | None) -> FloatArray:

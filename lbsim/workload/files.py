@@ -58,7 +58,7 @@ def load(path: Path) -> Workload:
             f"{path} is a Parquet file, but not one of Workload.save; use Workload.from_trace"
         )
     about = json.loads(metadata[KEY])
-    columns = Columns(*(np.array(table.column(name)) for name in Columns._fields))
+    columns = Columns._make(np.array(table.column(name)) for name in Columns._fields)
     return Workload(
         about["name"],
         columns,

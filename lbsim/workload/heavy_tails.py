@@ -56,8 +56,8 @@ class Hyperexponential(Law):
                     f"use Gamma(mean={mean:g}, shape={1 / scv:g})"
                 )
             first = 0.5 * (1.0 + math.sqrt((scv - 1.0) / (scv + 1.0)))
-            parts = (first, 1.0 - first)
-            speeds = (2.0 * first / mean, 2.0 * (1.0 - first) / mean)
+            parts: tuple[float, ...] = (first, 1.0 - first)
+            speeds: tuple[float, ...] = (2.0 * first / mean, 2.0 * (1.0 - first) / mean)
             arguments: dict[str, Any] = {"mean": mean, "scv": scv}
         elif mean is None and scv is None and probabilities is not None and rates is not None:
             if len(probabilities) != len(rates):

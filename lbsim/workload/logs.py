@@ -1,8 +1,8 @@
-"""Access logs of nginx and Apache: the combined format with a duration at the end.
+r"""Access logs of nginx and Apache: the combined format with a duration at the end.
 
 nginx:   log_format timed '$remote_addr - $remote_user [$time_local] "$request" $status '
                           '$body_bytes_sent "$http_referer" "$http_user_agent" $request_time';
-Apache:  LogFormat "%h %l %u %t \\"%r\\" %>s %b \\"%{Referer}i\\" \\"%{User-Agent}i\\" %D" timed
+Apache:  LogFormat "%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\" %D" timed
 
 The duration is the last field: seconds with a point for nginx, whole microseconds for Apache. The
 stamp has whole seconds, so requests of the same second are spread evenly over it, in the order

@@ -116,7 +116,7 @@ class Recipe:
             columns = Columns(
                 arrival, cpu, wait, keys, kind, priority, size, payload, client, think
             )
-            yield Columns(*(column[:rows] for column in columns))
+            yield columns.take(slice(rows))
 
     def _stream(self, component: int) -> np.random.Generator:
         seed = np.random.SeedSequence(self.seed, spawn_key=(self.replication, component))

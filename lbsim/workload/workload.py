@@ -344,9 +344,9 @@ class Workload:
     def replicate(self, i: int) -> "Workload":
         """Return another sample of the same workload; number 0 is this one.
 
-        A synthetic workload is drawn again. A trace is resampled in moving blocks of √n
+        A synthetic workload is drawn again. A trace is resampled in moving blocks of n^(2/3)
         requests, gaps and service times together (Künsch 1989), which keeps bursts and
-        dependence up to that length.
+        dependence up to that length; a trend over the whole trace is broken up.
         """
         if i == 0:
             return self
@@ -354,12 +354,12 @@ class Workload:
             return self._with(self.source.replicate(i))
         columns = self.columns
         n = len(self)
-        length = max(1, round(n**0.5))
+        length = max(1, round(n ** (2 / 3)))
         rng = np.random.default_rng(np.random.SeedSequence(n, spawn_key=(i,)))
         starts = rng.integers(0, n, -(-n // length))
         rows = ((starts[:, None] + np.arange(length)) % n).ravel()[:n]
         gaps = np.diff(columns.arrival, prepend=columns.arrival[:1])
-        resampled = Columns(*(column[rows] for column in columns))
+        resampled = columns.take(rows)
         arrival = columns.arrival[0] + np.cumsum(gaps[rows])
         return self._with(resampled._replace(arrival=arrival), resampled=True)
 
@@ -425,12 +425,12 @@ class Workload:
             from dataclasses import replace
 
             return self._with(replace(self.source, n=min(n, len(self))))
-        return self._with(Columns(*(column[:n] for column in self.columns)))
+        return self._with(self.columns.take(slice(n)))
 
     def window(self, begin: float, end: float) -> "Workload":
         """Return the requests that arrive in [begin, end), in seconds."""
         first, last = np.searchsorted(self.arrival, [begin, end])
-        return self._with(Columns(*(column[first:last] for column in self.columns)))
+        return self._with(self.columns.take(slice(first, last)))
 
     def _with(
         self,

@@ -63,7 +63,9 @@ def brute_force(n_workers, rows, down, places, begin, end):
                 serving[worker] += 1
             else:
                 queued[worker] += 1
-        up = np.array([not any(w == v and a <= t < b for w, a, b in down) for v in range(n_workers)])
+        up = np.array(
+            [not any(w == v and a <= t < b for w, a, b in down) for v in range(n_workers)]
+        )
         idle = up & (serving < places)
         wasted += any(
             held or any(queued[u] and u != v for u in range(n_workers))
