@@ -1,21 +1,22 @@
 """Statistics of runs, on plain arrays.
 
-warmup         how much of the beginning to leave out (MSER-5)
-intervals      Interval; Student's t over replications
-blocks         how long the blocks of a block bootstrap should be
-bootstrap      intervals of means, quantiles and quantile ratios of one autocorrelated run
-paired         paired differences, sign test, Holm's correction
-ranking        ranks with ties
-balance        Jain's fairness, imbalance, coefficient of variation, shares
-paths          counts over time, queue lengths
-occupancy      utilisation, waiting, idle while waiting: exact time averages
-time_shares    two of these where it is not known who waits where
-distributions  CCDF, quantiles, Q-Q points, Kolmogorov-Smirnov and Wasserstein distance
-buckets        log-linear buckets as integer arithmetic that compiles
-histogram      mergeable histogram, 0.1 % at any quantile
-hdr            HdrHistogram's file formats
-moments        mergeable mean, variance, skewness, extremes
-samples        what all of these ask of their data
+    warmup         how much of the beginning to leave out (MSER-5)
+    intervals      Interval; Student's t over replications
+    blocks         how long the blocks of a block bootstrap should be
+    bootstrap      intervals of means, quantiles and quantile ratios of one autocorrelated run
+    paired         paired differences, sign test, Holm's correction
+    ranking        ranks with ties
+    balance        Jain's fairness, imbalance, coefficient of variation, shares
+    paths          counts over time, queue lengths
+    occupancy      utilisation, waiting, idle while waiting: exact time averages
+    distributions  CCDF, quantiles, Q-Q points, Kolmogorov-Smirnov and Wasserstein distance
+    buckets        log-linear buckets as integer arithmetic that compiles
+    histogram      mergeable histogram, 0.1 % at any quantile
+    hdr            HdrHistogram's file formats
+    moments        mergeable mean, variance, skewness, extremes
+    samples        what all of these ask of their data
+
+Times are in seconds unless a function says otherwise; bad input raises `lbsim.InputError`.
 """
 
 from lbsim.stats.balance import coefficient_of_variation, imbalance, jain, shares

@@ -21,6 +21,9 @@ from lbsim.stats.samples import FloatArray, probabilities, sample
 __all__ = ["mean_interval", "quantile_intervals", "quantile_ratio_intervals"]
 
 _LEAST = 10
+# With fewer excursions, intervals of M/M/1 sojourn times (loads 0.5 to 0.9, 5,000 to 100,000
+# requests) hold the true quantile in 60 to 80 % of runs instead of 95 %; from there on in 90 %.
+_FEW_EXCURSIONS = 16
 
 
 def mean_interval(
@@ -54,9 +57,7 @@ def mean_interval(
     n = series.size
     length = _checked_length(n, block if block is not None else block_length(series))
     estimate = float(series.mean())
-    # Prefix sums over the circle, centred so that the differences keep their digits.
-    around = np.concatenate([series, series[:length]]) - estimate
-    sums = np.concatenate([[0.0], np.cumsum(around)])
+    sums = _sums_around(series - estimate, length)
     draws = np.array(
         [
             estimate + (sums[starts + length] - sums[starts]).sum() / (starts.size * length)
@@ -85,8 +86,7 @@ def quantile_intervals(
     values : array_like of float, shape (n,)
         In the order of arrival, warm-up removed; n at least 10.
     q : float or array_like of float, shape (k,)
-        Between 0 and 1. With fewer than some ten values beyond a quantile its interval is too
-        narrow: no resample can hold what the run did not see.
+        Between 0 and 1.
     seed : int or numpy.random.Generator
     confidence : float, default 0.95
     resamples : int, default 1000
@@ -100,6 +100,11 @@ def quantile_intervals(
     Returns
     -------
     tuple of Interval, length k
+        An interval says so in its `method` when it is likely to be too narrow: no resample can
+        hold what the run did not see. Values beyond a high quantile come in excursions (a busy
+        period's worth at once), and it is these that count. Their effective number is
+        p · min(p, 1 - p) / v, with p the share of values beyond and v the variance of that share
+        from resample to resample.
 
     Examples
     --------
@@ -111,8 +116,15 @@ def quantile_intervals(
     run = _Sorted(sample("quantile_intervals", values, least=_LEAST))
     length = _checked_length(run.n, block if block is not None else run.block_length(wanted))
     draws = run.draws(wanted, length, resamples, np.random.default_rng(seed))
-    return _intervals(
-        run.quantiles(wanted), draws, confidence, _method(length, resamples), allow_constant
+    return tuple(
+        interval_of_draws(
+            x,
+            column,
+            confidence,
+            _method(length, resamples) + _warning(run.excursions(x, length)),
+            allow_constant=allow_constant,
+        )
+        for x, column in zip(run.quantiles(wanted).tolist(), draws.T, strict=True)
     )
 
 
@@ -148,6 +160,7 @@ def quantile_ratio_intervals(
     Returns
     -------
     tuple of Interval, length k
+        Of runs that are not paired, with the same warning as of `quantile_intervals`.
 
     Raises
     ------
@@ -163,6 +176,7 @@ def quantile_ratio_intervals(
             f"quantile_ratio_intervals: quantile {wanted[np.argmin(bottom)]:g} of `below` is "
             f"{bottom.min():g}, which nothing can be divided by; compare differences instead"
         )
+    top = first.quantiles(wanted)
     rng = np.random.default_rng(seed)
     lengths = first.block_length(wanted), second.block_length(wanted)
     if paired:
@@ -172,22 +186,23 @@ def quantile_ratio_intervals(
                 "keep the requests that both runs answered, or pass paired=False"
             )
         length = max(lengths)
-        twin = np.random.default_rng(rng.integers(2**63))
-        state = twin.bit_generator.state
-        top_draws = first.draws(wanted, length, resamples, twin)
-        twin.bit_generator.state = state  # the same blocks once more
-        bottom_draws = second.draws(wanted, length, resamples, twin)
-        method = f"{_method(length, resamples)}, paired"
+        blocks = int(rng.integers(2**63))  # the same blocks for both
+        top_draws = first.draws(wanted, length, resamples, np.random.default_rng(blocks))
+        bottom_draws = second.draws(wanted, length, resamples, np.random.default_rng(blocks))
+        methods = [f"{_method(length, resamples)}, paired"] * wanted.size
     else:
         top_draws = first.draws(wanted, lengths[0], resamples, rng)
         bottom_draws = second.draws(wanted, lengths[1], resamples, rng)
-        method = f"{resamples} resamples in blocks of {lengths[0]} and {lengths[1]}"
-    return _intervals(
-        first.quantiles(wanted) / bottom,
-        top_draws / bottom_draws,
-        confidence,
-        method,
-        allow_constant,
+        methods = [
+            f"{resamples} resamples in blocks of {lengths[0]} and {lengths[1]}"
+            + _warning(min(first.excursions(x, lengths[0]), second.excursions(y, lengths[1])))
+            for x, y in zip(top.tolist(), bottom.tolist(), strict=True)
+        ]
+    return tuple(
+        interval_of_draws(ratio, column, confidence, method, allow_constant=allow_constant)
+        for ratio, column, method in zip(
+            (top / bottom).tolist(), (top_draws / bottom_draws).T, methods, strict=True
+        )
     )
 
 
@@ -205,6 +220,16 @@ class _Sorted:
 
     def block_length(self, q: FloatArray) -> int:
         return max(block_length(self.series > x) for x in self.quantiles(q))
+
+    def excursions(self, x: float, length: int) -> float:
+        """Return the effective number of independent excursions beyond x (or back, if fewer)."""
+        beyond = (self.series > x).astype(np.float64)
+        p = float(beyond.mean())
+        # The variance of circular resamples' means is that of one block's mean / blocks.
+        sums = _sums_around(beyond - p, length)
+        blocks = (sums[length : length + self.n] - sums[: self.n]) / length
+        variance = float(blocks.var()) * length / self.n
+        return p * min(p, 1.0 - p) / variance if variance > 0.0 else 0.0
 
     def draws(self, q: FloatArray, length: int, resamples: int, rng: Generator) -> FloatArray:
         """Return the quantiles of each resample, shape (resamples, k)."""
@@ -227,6 +252,14 @@ def _block_starts(rng: Generator, n: int, length: int, resamples: int) -> Iterat
         yield rng.integers(0, n, blocks)
 
 
+def _sums_around(centred: FloatArray, length: int) -> FloatArray:
+    """Return prefix sums over the circle and `length` values more, shape (n + length + 1,).
+
+    Of values centred at 0, so that differences of the sums keep their digits.
+    """
+    return np.concatenate([[0.0], np.cumsum(np.concatenate([centred, centred[:length]]))])
+
+
 def _multiplicity(starts: np.ndarray, n: int, length: int) -> np.ndarray:
     """Return how often each of n values is drawn by blocks around the circle."""
     begun = np.bincount(starts, minlength=n + length)
@@ -245,14 +278,11 @@ def _checked_length(n: int, length: int) -> int:
     return length
 
 
-def _intervals(
-    estimates: FloatArray, draws: FloatArray, confidence: float, method: str, allow_constant: bool
-) -> tuple[Interval, ...]:
-    return tuple(
-        interval_of_draws(float(x), column, confidence, method, allow_constant=allow_constant)
-        for x, column in zip(estimates, draws.T, strict=True)
-    )
-
-
 def _method(length: int, resamples: int) -> str:
     return f"{resamples} resamples in blocks of {length}"
+
+
+def _warning(excursions: float) -> str:
+    if excursions >= _FEW_EXCURSIONS:
+        return ""
+    return f"; likely too narrow: as good as {excursions:.0f} independent excursions beyond it"

@@ -17,7 +17,7 @@ _WORD = 63  # bits of a non-negative int64
 
 
 def half_bits_for(digits: int) -> int:
-    """Return the `half_bits` that keep `digits` significant decimal digits: 2^half_bits >= 10^digits.
+    """Return the least `half_bits` with 2^half_bits >= 10^digits, for that many digits.
 
     Examples
     --------

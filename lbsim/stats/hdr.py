@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lbsim import checks
 from lbsim.errors import InputError
 from lbsim.stats.buckets import highest_in, lowest_in, n_buckets
 from lbsim.stats.histogram import Histogram
@@ -48,6 +49,7 @@ def hgrm(histogram: Histogram, unit_s: float = 1e-3, ticks_per_half_distance: in
     -----
     Mean and standard deviation are those of the counters' middles.
     """
+    ticks = checks.count("hgrm", "ticks_per_half_distance", ticks_per_half_distance)
     used = np.flatnonzero(histogram.counts)
     if used.size == 0:
         raise InputError("hgrm: nothing was counted, so there is no distribution to write")
@@ -64,7 +66,7 @@ def hgrm(histogram: Histogram, unit_s: float = 1e-3, ticks_per_half_distance: in
 
     digits = histogram.digits
     lines = [f"{'Value':>12} {'Percentile':>14} {'TotalCount':>10} {'1/(1-Percentile)':>14}", ""]
-    for level in _levels(ticks_per_half_distance):
+    for level in _levels(ticks):
         i = int(np.searchsorted(percent, level, "left"))
         lines.append(
             f"{top[i]:12.{digits}f} {level / 100.0:2.12f} {seen[i]:10d} "

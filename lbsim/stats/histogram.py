@@ -43,7 +43,7 @@ class Histogram:
     def __init__(self, unit_s: float = 1e-9, digits: int = 3) -> None:
         if not 0.0 < unit_s < np.inf:
             raise InputError(
-                f"Histogram: unit_s = {unit_s!r} must be finite and above 0; 1e-9 counts nanoseconds"
+                f"Histogram: unit_s = {unit_s!r} must be finite and above 0; 1e-9 is a nanosecond"
             )
         if digits not in range(1, 6):
             raise InputError(f"Histogram: digits = {digits!r} must be a whole number from 1 to 5")
@@ -63,12 +63,13 @@ class Histogram:
         values = sample("Histogram.add", seconds, least=0)
         if values.size == 0:
             return
-        ticks = np.rint(values / self.unit_s)
+        with np.errstate(over="ignore"):
+            ticks = np.rint(values / self.unit_s)
         if ticks.min() < 0.0 or ticks.max() >= 2.0**63:
             wrong = values[(ticks < 0.0) | (ticks >= 2.0**63)][0]
             raise InputError(
-                f"Histogram.add: {wrong:g} s is negative or beyond 2^63 ticks of {self.unit_s:g} s; "
-                "drop it, or choose a longer unit_s"
+                f"Histogram.add: {wrong:g} s is negative or beyond 2^63 ticks of "
+                f"{self.unit_s:g} s; drop it, or choose a longer unit_s"
             )
         self.add_ticks(ticks.astype(np.int64))
 

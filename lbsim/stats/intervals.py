@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from lbsim.errors import InputError
 from lbsim.stats.samples import is_constant, sample
 
-__all__ = ["Interval", "interval_of_draws", "replication_interval", "t_quantile"]
+__all__ = ["Interval", "interval_of_draws", "replication_interval"]
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,8 @@ def replication_interval(
     if is_constant(figures):
         _refuse_constant(allow_constant, f"the figure is {mean:g} in all {n} replications")
         return Interval(mean, mean, mean, confidence, f"constant over {n} replications")
-    half = t_quantile(confidence, n - 1) * float(figures.std(ddof=1)) / math.sqrt(n)
+    half = _t_quantile(confidence, n - 1) * float(figures.std(ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, confidence, f"t over {n} replications")
-
-
-def t_quantile(confidence: float, degrees: int) -> float:
-    """Return t such that Student's variable lies within ±t with probability `confidence`."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(degrees, 0.5 + 0.5 * confidence))
 
 
 def interval_of_draws(
@@ -144,6 +137,13 @@ def interval_of_draws(
         _refuse_constant(allow_constant, f"the statistic is {ends[0]:g} in nearly every resample")
         method = f"constant, {method}"
     return Interval(estimate, float(ends[0]), float(ends[1]), confidence, method)
+
+
+def _t_quantile(confidence: float, degrees: int) -> float:
+    """Return t such that Student's variable lies within ±t with probability `confidence`."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.5 + 0.5 * confidence))
 
 
 def _refuse_constant(allow_constant: bool, what: str) -> None:

@@ -2,8 +2,8 @@
 
 Time integrals over one run, exact (no sampling). Every row is one stay of a request:
 
-    arrival ---- held by the master ---- dispatched ---- queued ---- started ---- served ---- finished
-            [------------- waiting ------------------------------) [------------------------)
+    arrival -- held by the master -- dispatched -- queued -- started -- served -- finished
+    [---------------- waiting -----------------------------) [-----------------------)
 
 A request that was handed over again, after its worker died, has a row for each handover; the
 arrival of a later row is when the master had the request back. All stays are closed at their

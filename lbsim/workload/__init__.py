@@ -1,7 +1,7 @@
 """Workloads: which requests come, when, and what they ask of a worker.
 
 - `laws`, `heavy_tails`, `given`: how long (distributions);
-- `arrivals`: when;
+- `arrivals`, `modulated`: when;
 - `recipe`: how a synthetic workload is drawn from them;
 - `columns`, `keys`: the rows, and what is checked in given ones;
 - `workload`: the `Workload` itself;
@@ -13,17 +13,15 @@ from lbsim.workload.arrivals import (
     Arrivals,
     ClosedLoop,
     DeterministicArrivals,
-    FlashCrowd,
-    MarkovModulated,
-    OnOff,
     Poisson,
-    RateProfile,
     Renewal,
 )
 from lbsim.workload.describe import Description, describe
 from lbsim.workload.given import Empirical, as_law
 from lbsim.workload.heavy_tails import BoundedPareto, Hyperexponential, Lognormal, Pareto
 from lbsim.workload.laws import Bimodal, Deterministic, Exponential, Gamma, Law, Weibull
+from lbsim.workload.modulated import FlashCrowd, MarkovModulated, OnOff, RateProfile
+from lbsim.workload.modulated import FlashCrowd, MarkovModulated, OnOff, RateProfile
 from lbsim.workload.recipe import Kind, Sessions
 from lbsim.workload.workload import Workload
 
@@ -52,6 +50,7 @@ __all__ = [
     "Sessions",
     "Weibull",
     "Workload",
+    "as_arrivals",
     "as_law",
     "describe",
 ]

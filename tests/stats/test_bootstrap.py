@@ -1,6 +1,7 @@
 """The block bootstrap: block lengths, resamples against brute force, coverage."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -78,7 +79,7 @@ def test_a_resample_is_its_blocks_written_out(length):
 
 
 def test_mean_draws_have_the_variance_of_block_means():
-    # Var* of the circular bootstrap mean is known exactly: that of one block mean / number of blocks.
+    # The variance of circular bootstrap means is exactly that of one block's mean / blocks.
     series = autoregressive(600, 0.8, seed=2)
     length = 20
     blocks = [np.take(series, range(s, s + length), mode="wrap").mean() for s in range(600)]
@@ -115,6 +116,30 @@ def test_same_seed_same_interval():
     assert [i.estimate for i in one] == np.quantile(x, [0.5, 0.9]).tolist()
 
 
+def test_a_quantile_that_was_hardly_seen_says_so():
+    x = waits(20_000, 0.8, seed=1)
+    median, far = quantile_intervals(x, [0.5, 0.999], seed=1, resamples=50)
+    assert "too narrow" not in str(median)
+    assert re.search(r"likely too narrow: as good as [0-9] independent excursions", str(far))
+    # The same values in another order are twenty independent ones.
+    shuffled = np.random.default_rng(1).permutation(x)
+    (alone,) = quantile_intervals(shuffled, 0.999, seed=1, resamples=50)
+    assert "too narrow" not in str(alone)
+    (ratio,) = quantile_ratio_intervals(x, shuffled, 0.999, paired=False, seed=1, resamples=50)
+    assert "too narrow" in str(ratio)
+
+
+def test_excursions_of_independent_values_are_their_number():
+    values = np.arange(10_000.0)  # in blocks of one the order does not matter
+    run = bootstrap._Sorted(values)
+    assert run.excursions(9899.5, 1) == pytest.approx(100 / 0.99)
+    assert run.excursions(4999.5, 1) == pytest.approx(10_000)
+    assert run.excursions(1e9, 1) == 0.0
+    # Each value five times over, in a row: a fifth as many.
+    run = bootstrap._Sorted(np.repeat(np.random.default_rng(1).permutation(values), 5))
+    assert run.excursions(9899.5, 50) == pytest.approx(100 / 0.99, rel=0.15)
+
+
 def test_pairing_removes_what_the_workload_does_to_both():
     simulated = waits(3000, 0.8, seed=1)
     measured = simulated * 1.03 + np.random.default_rng(2).normal(0.0, 0.01, 3000)
@@ -140,7 +165,7 @@ def test_ratio_of_a_run_to_itself_is_one():
 
 def test_bad_input_is_explained():
     x = waits(100, 0.5, seed=1)
-    with pytest.raises(InputError, match="strictly between 0 and 1; write 0.99 for p99"):
+    with pytest.raises(InputError, match=r"strictly between 0 and 1; write 0\.99 for p99"):
         quantile_intervals(x, 99, seed=1)
     with pytest.raises(InputError, match="block = 101 must lie between 1 and the 100 values"):
         quantile_intervals(x, 0.5, seed=1, block=101)

@@ -72,5 +72,5 @@ def test_bad_points():
         ccdf([1.0], points=1)
     with pytest.raises(InputError, match="points = 0 are too few"):
         qq_points([1.0, 2.0], [1.0, 2.0], points=0)
-    with pytest.raises(InputError, match="q = 1.0 must lie strictly"):
+    with pytest.raises(InputError, match=r"q = 1\.0 must lie strictly"):
         quantile([1.0], 1.0)

@@ -25,7 +25,7 @@ def test_against_scipy():
 
 def test_pairing_sees_what_separate_intervals_hide():
     hard = np.array([1.0, 5.0, 20.0, 3.0, 11.0, 8.0])
-    found = paired_difference(hard, hard + [0.5, 0.6, 0.4, 0.5, 0.55, 0.45])
+    found = paired_difference(hard, hard + np.array([0.5, 0.6, 0.4, 0.5, 0.55, 0.45]))
     assert found.interval.high < 0.0
     assert found.p_value < 1e-4
     assert found.lower == 6
@@ -52,8 +52,8 @@ def test_must_be_paired():
         paired_difference([1.0, 2.0], [1.0, 2.0, 3.0])
 
 
-def test_holm_example_of_the_literature():
-    # Wright, Biometrics 48 (1992), table 1 has this pattern; by hand: 4 × 0.005, 3 × 0.01, ...
+def test_holm_by_hand():
+    # 4 × 0.005, 3 × 0.01, 2 × 0.03, and 1 × 0.04 raised to the one before it.
     assert holm([0.01, 0.04, 0.03, 0.005]).tolist() == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]).tolist() == [1.0, 1.0]
     assert holm([]).size == 0
