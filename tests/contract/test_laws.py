@@ -151,9 +151,7 @@ class Laws(RuleBasedStateMachine):
     def resize(self, worker, slots):
         if self.policy_given.slots == UNLIMITED and not self.policy_given.needs_ack:
             self.slots[worker] = slots
-            self.follow(
-                worker, dispatch.resize(self.core, self.policy, self.now, worker, slots)
-            )
+            self.follow(worker, dispatch.resize(self.core, self.policy, self.now, worker, slots))
 
     @rule(worker=WORKER)
     def refuse(self, worker):
@@ -164,9 +162,7 @@ class Laws(RuleBasedStateMachine):
             self.act(ticket, dispatch.refused(self.core, self.policy, self.now, worker, ticket))
             if self.at.get(ticket) != worker:
                 self.unacknowledged[worker] = 0
-                self.follow(
-                    worker, dispatch.accepted(self.core, self.policy, self.now, worker)
-                )
+                self.follow(worker, dispatch.accepted(self.core, self.policy, self.now, worker))
 
     # --- laws ----------------------------------------------------------------------------------
 
