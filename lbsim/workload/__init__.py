@@ -2,11 +2,13 @@
 
 - `laws`, `heavy_tails`, `given`: how long (distributions);
 - `arrivals`, `modulated`: when;
-- `recipe`: how a synthetic workload is drawn from them;
-- `columns`, `keys`: the rows, and what is checked in given ones;
+- `recipe`: how a synthetic workload is drawn from them; `synthetic`: what is checked before;
+- `offered`: load and rate;
+- `columns`, `keys`: the rows, and what is checked in given ones; `resample`: the bootstrap;
 - `workload`: the `Workload` itself;
-- `traces`, `logs`: files of others; `files`: our own;
-- `describe`: what a workload is like.
+- `traces`: files of others, with `tables`, `logs` (how they are read) and `fields` (what their
+  columns mean); `files`, `portable`: our own;
+- `describe`, `tail`: what a workload is like.
 """
 
 from lbsim.workload.arrivals import (
@@ -21,8 +23,8 @@ from lbsim.workload.given import Empirical, as_law
 from lbsim.workload.heavy_tails import BoundedPareto, Hyperexponential, Lognormal, Pareto
 from lbsim.workload.laws import Bimodal, Deterministic, Exponential, Gamma, Law, Weibull
 from lbsim.workload.modulated import FlashCrowd, MarkovModulated, OnOff, RateProfile
-from lbsim.workload.modulated import FlashCrowd, MarkovModulated, OnOff, RateProfile
 from lbsim.workload.recipe import Kind, Sessions
+from lbsim.workload.tail import hill
 from lbsim.workload.workload import Workload
 
 __all__ = [
@@ -53,4 +55,5 @@ __all__ = [
     "as_arrivals",
     "as_law",
     "describe",
+    "hill",
 ]

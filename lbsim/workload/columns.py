@@ -1,6 +1,6 @@
 """The columns of a workload: one row a request, one array a column."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from lbsim.errors import InputError
 from lbsim.workload.keys import NO_KEY, keys_of
+from lbsim.workload.laws import FloatArray
 
-__all__ = ["Columns", "from_given", "join"]
+__all__ = ["Columns", "IntArray", "from_given", "join", "recut"]
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 
@@ -33,10 +33,35 @@ class Columns(NamedTuple):
         """Return some rows: a slice, indices or flags."""
         return Columns._make(column[rows] for column in self)
 
+    def frozen(self) -> "Columns":
+        """Return the same columns, read-only."""
+        for column in self:
+            column.flags.writeable = False
+        return self
+
 
 def join(parts: Sequence[Columns]) -> Columns:
     """Join pieces of a workload end to end."""
     return Columns._make(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def recut(pieces: Iterable[Columns], size: int) -> Iterator[Columns]:
+    """Yield the same rows in pieces of `size`, the last one shorter."""
+    waiting: list[Columns] = []
+    rows = 0
+    for piece in pieces:
+        waiting.append(piece)
+        rows += len(piece.arrival)
+        if rows < size:
+            continue
+        joined = join(waiting)
+        whole = rows - rows % size
+        for first in range(0, whole, size):
+            yield joined.take(slice(first, first + size)).frozen()
+        waiting = [joined.take(slice(whole, None))]
+        rows -= whole
+    if rows:
+        yield join(waiting).frozen()
 
 
 def from_given(
@@ -62,6 +87,8 @@ def from_given(
     """
     arrivals = _times("arrival", arrival)
     n = len(arrivals)
+    if n == 0:
+        raise InputError("arrival is empty; a workload needs at least one request")
     cpu = _times("service", service, n)
     numbers, names = _kinds(kind, n)
     columns = Columns(
@@ -70,7 +97,7 @@ def from_given(
         wait=np.zeros(n) if wait is None else _times("wait", wait, n),
         key=np.full(n, NO_KEY, np.int64) if key is None else _length("key", keys_of(key), n),
         kind=numbers,
-        priority=_whole("priority", priority, n),
+        priority=_whole("priority", priority, n, "0 is the most urgent"),
         size=_sizes(size, n),
         payload=np.zeros(n) if payload is None else _times("payload", payload, n),
         client=np.full(n, -1, np.int64),
@@ -80,7 +107,8 @@ def from_given(
     if steps_back == 0:
         return columns, names, ()
     order = np.argsort(arrivals, kind="stable")
-    note = f"arrivals were not in order ({steps_back} steps back); sorted"
+    times = "once" if steps_back == 1 else f"{steps_back} times"
+    note = f"arrivals were not in order (they stepped back {times}): sorted"
     return columns.take(order), names, (note,)
 
 
@@ -116,27 +144,25 @@ def _sizes(values: Any, n: int) -> FloatArray:
     if values is None:
         return np.full(n, np.nan)
     array = _floats("size", values, n)
-    bad = array < 0.0
+    bad = (array < 0.0) | np.isinf(array)
     if bad.any():
         first = int(np.argmax(bad))
         raise InputError(
-            f"size[{first}] = {array[first]:g} must not be negative; give NaN for no estimate"
+            f"size[{first}] = {array[first]:g} must be finite and not negative; give NaN for no "
+            "estimate"
         )
     return array
 
 
-def _whole(name: str, values: Any, n: int) -> IntArray:
+def _whole(name: str, values: Any, n: int, meaning: str) -> IntArray:
     if values is None:
         return np.zeros(n, np.int64)
     array = _floats(name, values, n)
-    bad = (array != np.floor(array)) | (array < 0)
+    bad = ~((array == np.floor(array)) & (array >= 0.0) & (array < 2.0**53))
     if bad.any():
         first = int(np.argmax(bad))
         raise InputError(
-            f"{name}[{first}] = {array[first]:g} must be a whole number from 0 on; "
-            "0 is the most urgent priority"
-            if name == "priority"
-            else f"{name}[{first}] = {array[first]:g} must be a whole number from 0 on"
+            f"{name}[{first}] = {array[first]:g} must be a whole number from 0 on; {meaning}"
         )
     return array.astype(np.int64)
 
@@ -146,6 +172,6 @@ def _kinds(values: Any, n: int) -> tuple[IntArray, tuple[str, ...]]:
         return np.zeros(n, np.int64), ()
     array = np.asarray(values)
     if array.dtype.kind in "iuf":
-        return _whole("kind", array, n), ()
+        return _whole("kind", array, n, "or give names"), ()
     names, numbers = np.unique(_length("kind", array.astype(str), n), return_inverse=True)
     return numbers.astype(np.int64), tuple(str(name) for name in names)

@@ -8,6 +8,7 @@ import numpy as np
 
 from lbsim.errors import InputError
 from lbsim.workload.columns import Columns
+from lbsim.workload.portable import from_data, is_portable
 from lbsim.workload.workload import Workload
 
 __all__ = ["load", "save"]
@@ -16,10 +17,16 @@ KEY = b"lbsim.workload"
 
 
 def save(workload: Workload, path: Path) -> None:
-    """Write a workload to a temporary name beside `path`, then move it into place."""
+    """Write a workload to a temporary name beside `path`, then move it into place.
+
+    The rows are written even if they could be drawn again: NumPy promises the same bits of a
+    seed, but not the same exponential numbers, from one version to the next.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent} is not a directory; make it, or save somewhere else")
     table = pa.table({name: pa.array(c) for name, c in workload.columns._asdict().items()})
     about = {
         "name": workload.name,
@@ -27,6 +34,7 @@ def save(workload: Workload, path: Path) -> None:
         "parameters": dict(workload.parameters),
         "notes": workload.notes,
         "resampled": workload.resampled,
+        "redraw": workload.recipe is not None and is_portable(workload.recipe),
     }
     table = table.replace_schema_metadata({KEY: json.dumps(about).encode()})
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -40,18 +48,19 @@ def save(workload: Workload, path: Path) -> None:
 def load(path: Path) -> Workload:
     """Read what `save` has written.
 
-    The rows are the workload now: its parameters say how it was drawn, but `replicate`
-    resamples it as it does a trace.
+    The rows are those of the file, bit for bit. A synthetic workload can be drawn again
+    (`Workload.replicate`), unless a law or arrival process in it is not lbsim's or scipy's: such
+    a one is resampled from then on, as a trace is.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.is_file():
+        raise InputError(f"{path} does not exist or is not a file; give a file of Workload.save")
     try:
         table = pq.read_table(path)
     except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error}); give a file of Workload.save"
-        ) from None
+        raise InputError(f"{path} cannot be read ({error}); give a file of Workload.save") from None
     metadata = table.schema.metadata or {}
     if KEY not in metadata:
         raise InputError(
@@ -61,6 +70,7 @@ def load(path: Path) -> Workload:
     columns = Columns._make(np.array(table.column(name)) for name in Columns._fields)
     return Workload(
         about["name"],
+        from_data(about["parameters"]) if about["redraw"] else None,
         columns,
         tuple(about["kind_names"]),
         about["parameters"],

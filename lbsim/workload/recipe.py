@@ -7,13 +7,12 @@ by piece equals the same workload drawn at once, bit for bit.
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lbsim import checks
-from lbsim.errors import InputError
 from lbsim.hashing import hash64_array
 from lbsim.workload.arrivals import BLOCK, Arrivals, ClosedLoop
 from lbsim.workload.columns import Columns
@@ -43,8 +42,8 @@ class Sessions:
     zipf: float = 1.0
 
     def __post_init__(self) -> None:
-        checks.count("Sessions", "count", self.count)
-        checks.not_negative("Sessions", "zipf", self.zipf)
+        object.__setattr__(self, "count", checks.count("Sessions", "count", self.count))
+        object.__setattr__(self, "zipf", checks.not_negative("Sessions", "zipf", self.zipf))
 
     def shares(self) -> np.ndarray:
         """Return the probability of each session, most popular first; shape (count,)."""
@@ -79,10 +78,16 @@ class Kind:
         object.__setattr__(self, "wait", as_law(wait))
         object.__setattr__(self, "priority", checks.count("Kind", "priority", priority, least=0))
 
+    def scaled(self, factor: float) -> "Kind":
+        """Return the kind with all its times multiplied by `factor`."""
+        return Kind(
+            self.share, self.service.scaled(factor), self.wait.scaled(factor), self.priority
+        )
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to draw a workload; made by `Workload.synthetic`, which checks it."""
+    """How to draw a workload; made by `lbsim.workload.synthetic.recipe_of`, which checks it."""
 
     n: int
     arrivals: Arrivals | ClosedLoop
@@ -93,11 +98,7 @@ class Recipe:
     size_error: float | None
     payload: Law
     seed: int
-    replication: int = 0
-
-    def replicate(self, i: int) -> Self:
-        """Return the same recipe with other random numbers."""
-        return replace(self, replication=i)
+    replication: int = 0  # another number gives other, independent random numbers
 
     def blocks(self) -> Iterator[Columns]:
         """Yield the columns in pieces of `BLOCK` requests, the last one shorter."""
@@ -108,15 +109,27 @@ class Recipe:
             rows = min(BLOCK, self.n - first)
             arrival, client, think = times
             cpu, wait, kind, priority = marks
-            size, payload = extras
-            if self.size_error is None:
-                size = np.full(BLOCK, np.nan)
-            else:
-                size = (cpu + wait) * size
+            error, payload = extras
+            size = (cpu + wait) * error
             columns = Columns(
                 arrival, cpu, wait, keys, kind, priority, size, payload, client, think
             )
             yield columns.take(slice(rows))
+
+    def lines(self) -> list[str]:
+        """Say in a few lines how it draws."""
+        speed = "" if isinstance(self.arrivals, ClosedLoop) else f" at {self.rate:.6g} /s"
+        lines = [f"arrivals: {self.arrivals!r}{speed}"]
+        for name, kind in self.kinds.items():
+            label = "" if len(self.kinds) == 1 else f"{100 * kind.share:.3g} % {name}, "
+            wait = f", wait: {kind.wait!r}" if kind.wait.mean > 0.0 else ""
+            lines.append(f"{label}service: {kind.service!r}{wait}")
+        if self.sessions is not None:
+            lines.append(f"sessions: {self.sessions!r}")
+        if self.size_error is not None:
+            lines.append(f"size estimates: error {self.size_error:g}")
+        again = f", replication {self.replication}" if self.replication else ""
+        return [*lines, f"seed: {self.seed}{again}"]
 
     def _stream(self, component: int) -> np.random.Generator:
         seed = np.random.SeedSequence(self.seed, spawn_key=(self.replication, component))
@@ -171,25 +184,12 @@ class Recipe:
             yield cpu, wait, number.astype(np.int64), priority.astype(np.int64)
 
     def _extras(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the factor of the size estimate, and the payload."""
+        """Yield estimate / service time, and the payload."""
         sizes, payloads = self._stream(SIZES), self._stream(PAYLOADS)
-        error = self.size_error or 0.0
+        unknown = np.full(BLOCK, np.nan)
         while True:
-            yield np.exp(error * sizes.standard_normal(BLOCK)), self.payload.draw(payloads, BLOCK)
-
-
-def one_kind(service: Any, wait: Any) -> dict[str, Kind]:
-    """Return the kinds of a workload that has only one."""
-    return {"request": Kind(1.0, service, wait)}
-
-
-def check_kinds(kinds: Mapping[str, Kind]) -> dict[str, Kind]:
-    """Raise InputError unless the shares add up to 1."""
-    for name, kind in kinds.items():
-        if not isinstance(kind, Kind):
-            raise InputError(
-                f"kinds[{name!r}] = {kind!r} is not a Kind; give "
-                "lbsim.Kind(share=0.9, service=lbsim.Exponential(0.010))"
-            )
-    checks.shares("kinds", "shares", [kind.share for kind in kinds.values()])
-    return dict(kinds)
+            if self.size_error is None:
+                error = unknown
+            else:
+                error = np.exp(self.size_error * sizes.standard_normal(BLOCK))
+            yield error, self.payload.draw(payloads, BLOCK)

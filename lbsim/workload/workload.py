@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -11,10 +11,14 @@ import numpy as np
 
 from lbsim import checks
 from lbsim.errors import InputError
-from lbsim.workload.arrivals import Arrivals, ClosedLoop, Poisson
-from lbsim.workload.columns import Columns, FloatArray, IntArray, from_given, join
-from lbsim.workload.given import as_law
-from lbsim.workload.recipe import Kind, Recipe, Sessions, check_kinds, one_kind
+from lbsim.workload.arrivals import BLOCK, ClosedLoop
+from lbsim.workload.columns import Columns, IntArray, from_given, join, recut
+from lbsim.workload.laws import FloatArray
+from lbsim.workload.offered import check_load, mean_hold, measured_load
+from lbsim.workload.portable import to_data
+from lbsim.workload.recipe import Kind, Recipe, Sessions
+from lbsim.workload.resample import resample
+from lbsim.workload.synthetic import recipe_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,18 +38,23 @@ class Workload:
     Attributes
     ----------
     name : str
+    recipe : Recipe or None
+        How it is drawn; None for given rows.
+    rows : Columns or None
+        The rows, where they were given or read; None if they are still to be drawn.
     kind_names : tuple of str
         Names of the kinds 0, 1, …; empty if they have none.
     parameters : dict
-        What it was made from, the seed included.
+        What it was made from, the seed included; JSON can hold it.
     notes : tuple of str
-        What was changed while it was read.
+        What was changed on the way.
     resampled : bool
         True if it is a bootstrap resample of a trace.
     """
 
     name: str
-    source: Recipe | Columns
+    recipe: Recipe | None
+    rows: Columns | None
     kind_names: tuple[str, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -58,12 +67,12 @@ class Workload:
         cls,
         n: int,
         *,
-        arrivals: Arrivals | ClosedLoop | None = None,
+        arrivals: Any = None,
         service: Any = None,
         load: float | None = None,
         rate: float | None = None,
         cluster: "Cluster | None" = None,
-        wait: Any = 0.0,
+        wait: Any = None,
         kinds: Mapping[str, Kind] | None = None,
         sessions: Sessions | int | None = None,
         priorities: Sequence[float] | None = None,
@@ -79,8 +88,8 @@ class Workload:
         ----------
         n : int
             Requests.
-        arrivals : Arrivals or ClosedLoop, default `Poisson`
-            When they come.
+        arrivals : Arrivals, ClosedLoop, Law or frozen distribution, default `Poisson`
+            When they come; a law is that of independent gaps (its mean is set by the rate).
         service : Law, number or scipy.stats frozen distribution
             Computing time of a request, in seconds at speed 1. Or give `kinds`.
         load : float, optional
@@ -123,50 +132,24 @@ class Workload:
         >>> round(workload.parameters["rate"], 6)
         320.0
         """
-        n = checks.count("Workload.synthetic", "n", n)
-        arrivals = Poisson() if arrivals is None else arrivals
-        if (service is None) == (kinds is None):
-            raise InputError("give service= or kinds=, one of the two")
-        every = one_kind(service, wait) if kinds is None else check_kinds(kinds)
-        if isinstance(arrivals, ClosedLoop):
-            if load is not None or rate is not None:
-                raise InputError(
-                    f"load = {load!r} and rate = {rate!r} do not apply to a closed loop, where "
-                    "the answers set the pace; give clients and think time in ClosedLoop(...)"
-                )
-            rate = 0.0
-        else:
-            rate = _rate(load, rate, every, cluster, allow_overload)
-        if isinstance(sessions, int):
-            sessions = Sessions(sessions)
-        recipe = Recipe(
-            n=n,
+        recipe = recipe_of(
+            n,
             arrivals=arrivals,
+            service=service,
+            load=load,
             rate=rate,
-            kinds=every,
+            cluster=cluster,
+            wait=wait,
+            kinds=kinds,
             sessions=sessions,
-            priorities=None
-            if priorities is None
-            else checks.shares("Workload.synthetic", "priorities", priorities),
-            size_error=None
-            if size_error is None
-            else checks.not_negative("Workload.synthetic", "size_error", size_error),
-            payload=as_law(payload),
-            seed=checks.count("Workload.synthetic", "seed", seed, least=0),
+            priorities=priorities,
+            size_error=size_error,
+            payload=payload,
+            seed=seed,
+            allow_overload=allow_overload,
         )
-        parameters = {
-            "n": n,
-            "arrivals": repr(arrivals),
-            "rate": rate,
-            "load": load,
-            "kinds": {kind: repr(value) for kind, value in every.items()},
-            "sessions": repr(sessions),
-            "priorities": priorities if priorities is None else list(priorities),
-            "size_error": size_error,
-            "payload": repr(as_law(payload)),
-            "seed": seed,
-        }
-        return cls(name, recipe, () if kinds is None else tuple(every), parameters)
+        parameters = {**to_data(recipe), "load": None if load is None else float(load)}
+        return cls(name, recipe, None, () if kinds is None else tuple(kinds), parameters)
 
     @classmethod
     def from_arrays(
@@ -210,12 +193,12 @@ class Workload:
         --------
         >>> workload = Workload.from_arrays([0.0, 0.2, 0.1], [1.0, 1.0, 2.0])
         >>> workload.service.tolist(), workload.notes
-        ([1.0, 2.0, 1.0], ('arrivals were not in order (1 steps back); sorted',))
+        ([1.0, 2.0, 1.0], ('arrivals were not in order (they stepped back once): sorted',))
         """
         columns, kind_names, notes = from_given(
             arrival, service, wait, key, kind, priority, size, payload
         )
-        return cls(name, columns, kind_names, {"source": name}, notes)
+        return cls(name, None, columns, kind_names, {"source": name}, notes)
 
     @classmethod
     def from_trace(
@@ -224,9 +207,16 @@ class Workload:
         format: str | None = None,
         *,
         columns: Mapping[str, str] | None = None,
+        seconds_per: Mapping[str, float] | None = None,
+        time_unit: str | None = None,
+        resolution: float | None = None,
         skip_bad: bool = False,
+        name: str | None = None,
     ) -> Self:
-        """Read a trace or an access log; see `lbsim.workload.traces.read` for the formats.
+        """Read a trace or an access log.
+
+        `lbsim.workload.traces` says what each format must look like, `lbsim.workload.fields`
+        which names of columns are understood.
 
         Parameters
         ----------
@@ -235,15 +225,42 @@ class Workload:
         format : {"csv", "parquet", "swf", "nginx", "apache"}, optional
             By name and content if not given.
         columns : mapping of str to str, optional
-            CSV and Parquet: which of the file's columns is ``arrival``, ``service``, …
+            Which of the file's columns is ``arrival``, ``service``, ``wait``, ``key``, ``kind``,
+            ``priority``, ``size`` or ``payload``, as in ``{"service": "elapsed_ms"}``; for a log
+            ``{"kind": "path"}`` takes the first part of the path in place of the method.
+        seconds_per : mapping of str to float, optional
+            A model of the service time, for a trace that has sizes but no durations: seconds for
+            one unit of each column, summed, as in ``{"generated_tokens": 0.02}``.
+        time_unit : {"s", "ms", "us", "ns"}, optional
+            Of times in columns whose names do not say it, and of a log's durations. Default:
+            seconds; microseconds for Apache (``%D``).
+        resolution : float, optional
+            Spread requests with the same stamp evenly over so many seconds, in the order of the
+            file. Default: 1 for a log with stamps in whole seconds, else they are left alone.
         skip_bad : bool, default False
             Leave out rows that cannot be read (with a note) instead of refusing the file.
+        name : str, optional
+            The file's name if not given.
+
+        Raises
+        ------
+        InputError
+            The file is missing, empty, cut off, or has rows that cannot be read.
         """
         from lbsim.workload.traces import read
 
-        found, kind_names, notes = read(Path(path), format, dict(columns or {}), skip_bad)
-        name = Path(path).name
-        return cls(name, found, kind_names, {"source": name}, notes)
+        path = Path(path)
+        rows, kind_names, notes = read(
+            path, format, columns or {}, seconds_per or {}, time_unit, resolution, skip_bad
+        )
+        options = {
+            "source": path.name,
+            "columns": dict(columns or {}),
+            "seconds_per": dict(seconds_per or {}),
+            "time_unit": time_unit,
+            "resolution": resolution,
+        }
+        return cls(path.name if name is None else name, None, rows, kind_names, options, notes)
 
     @classmethod
     def load(cls, path: str | Path) -> "Workload":
@@ -253,9 +270,10 @@ class Workload:
         return load(Path(path))
 
     def save(self, path: str | Path) -> None:
-        """Write the workload, with its parameters and notes, to one Parquet file.
+        """Write the rows, parameters, seed and notes to one Parquet file.
 
-        The file appears complete or not at all.
+        The file appears complete or not at all. `load` gives back the same rows, and a synthetic
+        workload that can be drawn again.
         """
         from lbsim.workload.files import save
 
@@ -266,20 +284,23 @@ class Workload:
     @cached_property
     def columns(self) -> Columns:
         """All columns, read-only."""
-        columns = self.source if isinstance(self.source, Columns) else join([*self.source.blocks()])
-        for column in columns:
-            column.flags.writeable = False
-        return columns
+        if self.rows is not None:
+            return self.rows.frozen()
+        assert self.recipe is not None
+        return join([*self.recipe.blocks()]).frozen()
 
-    def chunks(self) -> Iterator[Columns]:
-        """Yield the columns piece by piece; equal to `columns` when joined.
+    def chunks(self, size: int = BLOCK) -> Iterator[Columns]:
+        """Yield the columns in pieces of `size` requests, read-only; the last one is shorter.
 
-        Of a synthetic workload only one piece (65,536 requests) is in memory at a time.
+        Joined they equal `columns`, bit for bit. Of a synthetic workload whose columns were not
+        read before, only a piece (and a block of 65,536) is in memory at a time.
         """
-        if isinstance(self.source, Recipe):
-            yield from self.source.blocks()
+        size = checks.count("Workload.chunks", "size", size)
+        if self.recipe is None or self.rows is not None or "columns" in self.__dict__:
+            for first in range(0, len(self), size):
+                yield self.columns.take(slice(first, first + size))
         else:
-            yield self.source
+            yield from recut(self.recipe.blocks(), size)
 
     @property
     def arrival(self) -> FloatArray:
@@ -299,7 +320,9 @@ class Workload:
     @cached_property
     def service(self) -> FloatArray:
         """Computing plus waiting, in seconds."""
-        return self.cpu + self.wait
+        service = self.cpu + self.wait
+        service.flags.writeable = False
+        return service
 
     @property
     def key(self) -> IntArray:
@@ -337,31 +360,24 @@ class Workload:
         return self.columns.think
 
     def __len__(self) -> int:
-        return self.source.n if isinstance(self.source, Recipe) else len(self.source.arrival)
+        if self.recipe is not None:
+            return self.recipe.n
+        return len(self.columns.arrival)
 
     # --- variations --------------------------------------------------------------------------
 
     def replicate(self, i: int) -> "Workload":
         """Return another sample of the same workload; number 0 is this one.
 
-        A synthetic workload is drawn again. A trace is resampled in moving blocks of n^(2/3)
-        requests, gaps and service times together (Künsch 1989), which keeps bursts and
-        dependence up to that length; a trend over the whole trace is broken up.
+        A synthetic workload is drawn again, from random streams of its seed and `i`. A trace is
+        resampled in moving blocks (`lbsim.workload.resample`) and `resampled` is then True.
         """
+        i = checks.count("Workload.replicate", "i", i, least=0)
         if i == 0:
             return self
-        if isinstance(self.source, Recipe):
-            return self._with(self.source.replicate(i))
-        columns = self.columns
-        n = len(self)
-        length = max(1, round(n ** (2 / 3)))
-        rng = np.random.default_rng(np.random.SeedSequence(n, spawn_key=(i,)))
-        starts = rng.integers(0, n, -(-n // length))
-        rows = ((starts[:, None] + np.arange(length)) % n).ravel()[:n]
-        gaps = np.diff(columns.arrival, prepend=columns.arrival[:1])
-        resampled = columns.take(rows)
-        arrival = columns.arrival[0] + np.cumsum(gaps[rows])
-        return self._with(resampled._replace(arrival=arrival), resampled=True)
+        if self.recipe is not None:
+            return self._redrawn(replace(self.recipe, replication=i))
+        return replace(self, rows=resample(self.columns, i), resampled=True)
 
     def scaled(
         self,
@@ -371,7 +387,7 @@ class Workload:
         keep: str = "service",
         allow_overload: bool = False,
     ) -> "Workload":
-        """Return the workload at another load, by stretching its time axis.
+        """Return the workload at another load.
 
         Parameters
         ----------
@@ -379,73 +395,73 @@ class Workload:
             Offered load per worker; of given rows, from their first to their last arrival.
         cluster : Cluster
         keep : {"service", "arrival"}
-            What stays as it is: the service times (the gaps are stretched) or the arrivals (the
-            service times are stretched).
+            What stays as it is: the service times (the gaps are stretched, all by one factor),
+            or the arrivals (service times and estimates of them are stretched, which suits a
+            trace whose jobs take hours).
         allow_overload : bool, default False
             Allow a load of 1 or more.
         """
-        _check_load(load, allow_overload)
-        factor = self.offered_load(cluster) / load
-        note = f"rescaled to load {load:g}: {keep} kept, "
-        if keep == "service":
-            note += f"gaps times {factor:.6g}"
-            if isinstance(self.source, Recipe):
-                from dataclasses import replace
-
-                recipe = replace(self.source, rate=self.source.rate / factor)
-                return self._with(recipe, notes=(*self.notes, note))
-            first = self.arrival[0]
-            columns = self.columns._replace(arrival=first + (self.arrival - first) * factor)
-        elif keep == "arrival":
-            note += f"service times times {1 / factor:.6g}"
-            columns = self.columns._replace(
-                cpu=self.cpu / factor, wait=self.wait / factor, size=self.size / factor
-            )
-        else:
+        if keep not in ("service", "arrival"):
             raise InputError(f"keep = {keep!r} is not known; give 'service' or 'arrival'")
-        return self._with(columns, notes=(*self.notes, note))
+        load = check_load(load, allow_overload)
+        factor = self.offered_load(cluster) / load
+        changed = (
+            f"gaps times {factor:.6g}" if keep == "service" else f"work times {1 / factor:.6g}"
+        )
+        note = f"rescaled to load {load:g}: {keep} kept, {changed}"
+        if self.recipe is not None:
+            if keep == "service":
+                recipe = replace(self.recipe, rate=self.recipe.rate / factor)
+            else:
+                kinds = {name: kind.scaled(1 / factor) for name, kind in self.recipe.kinds.items()}
+                recipe = replace(self.recipe, kinds=kinds)
+            return self._redrawn(recipe, load=load, note=note)
+        rows = self.columns
+        if keep == "service":
+            first = rows.arrival[0]
+            rows = rows._replace(arrival=first + (rows.arrival - first) * factor)
+        else:
+            rows = rows._replace(
+                cpu=rows.cpu / factor, wait=rows.wait / factor, size=rows.size / factor
+            )
+        return replace(self, rows=rows, notes=(*self.notes, note))
 
     def offered_load(self, cluster: "Cluster") -> float:
-        """Return the offered load per worker: work per second / the cluster's capacity."""
-        if isinstance(self.source, Recipe) and not isinstance(self.source.arrivals, ClosedLoop):
-            return self.source.rate * _mean_hold(self.source.kinds, cluster) / cluster.capacity
-        held = self.service if cluster.wait_holds_worker else self.cpu
-        span = float(self.arrival[-1] - self.arrival[0])
-        if not span > 0.0:
-            raise InputError(
-                f"{self.name}: all {len(self)} requests arrive at {self.arrival[0]:g} s, so there "
-                "is no rate and no load; give arrivals that differ"
-            )
-        # The last gap ends with the last arrival, so n - 1 requests belong to the span.
-        return float(held[:-1].sum()) / span / cluster.capacity
+        """Return the offered load per worker: of the laws if synthetic, else of the rows."""
+        if self.recipe is not None and not isinstance(self.recipe.arrivals, ClosedLoop):
+            return self.recipe.rate * mean_hold(self.recipe.kinds, cluster) / cluster.capacity
+        return measured_load(self.name, self.columns, cluster)
 
     def head(self, n: int) -> "Workload":
-        """Return the first `n` requests."""
-        if isinstance(self.source, Recipe):
-            from dataclasses import replace
-
-            return self._with(replace(self.source, n=min(n, len(self))))
-        return self._with(self.columns.take(slice(n)))
+        """Return the first `n` requests, or all if there are fewer."""
+        n = min(checks.count("Workload.head", "n", n), len(self))
+        if self.recipe is not None:
+            return self._redrawn(replace(self.recipe, n=n))
+        return replace(self, rows=self.columns.take(slice(n)))
 
     def window(self, begin: float, end: float) -> "Workload":
-        """Return the requests that arrive in [begin, end), in seconds."""
+        """Return the requests that arrive in [begin, end), in seconds; their times stay."""
         first, last = np.searchsorted(self.arrival, [begin, end])
-        return self._with(self.columns.take(slice(first, last)))
+        if first >= last or np.isnan(self.arrival[first]):
+            raise InputError(
+                f"no request of {self.name} arrives in [{begin:g}, {end:g}) s; they arrive from "
+                f"{self.arrival[0]:g} to {self.arrival[-1]:g} s"
+            )
+        return replace(
+            self,
+            recipe=None,
+            rows=self.columns.take(slice(first, last)),
+            notes=(*self.notes, f"only arrivals in [{begin:g}, {end:g}) s"),
+        )
 
-    def _with(
-        self,
-        source: Recipe | Columns,
-        *,
-        notes: tuple[str, ...] | None = None,
-        resampled: bool | None = None,
-    ) -> "Workload":
-        return Workload(
-            self.name,
-            source,
-            self.kind_names,
-            self.parameters,
-            self.notes if notes is None else notes,
-            self.resampled if resampled is None else resampled,
+    def _redrawn(self, recipe: Recipe, *, load: float | None = None, note: str = "") -> "Workload":
+        load = self.parameters["load"] if load is None else load
+        return replace(
+            self,
+            recipe=recipe,
+            rows=None,
+            parameters={**to_data(recipe), "load": load},
+            notes=(*self.notes, note) if note else self.notes,
         )
 
     # --- text --------------------------------------------------------------------------------
@@ -453,7 +469,7 @@ class Workload:
     @property
     def is_synthetic(self) -> bool:
         """True if it can be drawn again."""
-        return isinstance(self.source, Recipe)
+        return self.recipe is not None
 
     def frame(self) -> "pd.DataFrame":
         """Return one row per request; times in seconds."""
@@ -462,64 +478,18 @@ class Workload:
         return pd.DataFrame(self.columns._asdict() | {"service": self.service})
 
     def __repr__(self) -> str:
-        text = f"Workload {self.name!r}: {len(self)} requests"
-        for key in ("arrivals", "kinds", "sessions", "seed"):
-            value = self.parameters.get(key)
-            if value not in (None, "None"):
-                text += f"\n  {key}: {value}"
-        if self.parameters.get("rate"):
-            text += f"\n  rate: {self.parameters['rate']:.6g} /s"
-        return text + "".join(f"\n  note: {note}" for note in self.notes)
+        lines = [f"Workload {self.name!r}: {len(self):,} requests"]
+        if self.recipe is not None:
+            lines += self.recipe.lines()
+        else:
+            first, last = self.arrival[0], self.arrival[-1]
+            lines.append(f"arrivals: from {first:g} to {last:g} s")
+            lines.append(f"service: mean {self.service.mean():.4g} s")
+        if self.resampled:
+            lines.append("resampled in moving blocks")
+        return "\n  ".join(lines + [f"note: {note}" for note in self.notes])
 
     def _repr_html_(self) -> str:
         first, *rest = repr(self).splitlines()
         items = "".join(f"<li>{html.escape(line.strip())}</li>" for line in rest)
         return f"<b>{html.escape(first)}</b><ul>{items}</ul>"
-
-
-def _rate(
-    load: float | None,
-    rate: float | None,
-    kinds: Mapping[str, Kind],
-    cluster: "Cluster | None",
-    allow_overload: bool,
-) -> float:
-    """Return the arrival rate that a load asks for, or the given one."""
-    if (load is None) == (rate is None):
-        raise InputError(
-            f"load = {load!r} and rate = {rate!r}: give one of the two, load= (with cluster=) or "
-            "rate= in requests per second"
-        )
-    if rate is not None:
-        return checks.positive("Workload.synthetic", "rate", rate)
-    assert load is not None
-    if cluster is None:
-        raise InputError(
-            f"load = {load!r} needs to know how much the workers can do; give cluster=, or rate= "
-            "in requests per second"
-        )
-    _check_load(load, allow_overload)
-    return load * cluster.capacity / _mean_hold(kinds, cluster)
-
-
-def _check_load(load: float, allow_overload: bool) -> None:
-    checks.positive("Workload", "load", load)
-    if load >= 1.0 and not allow_overload:
-        raise InputError(
-            f"load = {load:g} is not below 1: the queue grows without bound; lower the arrival "
-            "rate, add workers, or pass allow_overload=True"
-        )
-
-
-def _mean_hold(kinds: Mapping[str, Kind], cluster: "Cluster") -> float:
-    """Return the mean time that a request holds a worker, in seconds at speed 1."""
-    mean = 0.0
-    for name, kind in kinds.items():
-        held = kind.service.mean + (kind.wait.mean if cluster.wait_holds_worker else 0.0)
-        if not held < float("inf"):
-            raise InputError(
-                f"the mean of {kind.service!r} ({name}) is infinite, so no arrival rate gives a "
-                "finite load; give rate=, or use BoundedPareto"
-            )
-        mean += kind.share * held
-    return checks.positive("Workload.synthetic", "mean service time", mean)
