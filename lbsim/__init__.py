@@ -18,7 +18,7 @@ master's decisions), `lbsim.engines` (virtual time), `lbsim.run` and `lbsim.expe
 
 from importlib.metadata import PackageNotFoundError, version
 
-from lbsim import data, policies
+from lbsim import data, plot, policies, stats, theory
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
 from lbsim.contract import check_policy
@@ -103,8 +103,11 @@ __all__ = [
     "hash64",
     "hash_string",
     "least_loaded",
+    "plot",
     "policies",
     "random_crashes",
     "simulate",
+    "stats",
     "sweep",
+    "theory",
 ]

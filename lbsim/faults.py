@@ -205,7 +205,7 @@ def random_crashes(
     Examples
     --------
     >>> len(random_crashes(4, mean_time_between=100.0, until=1000.0, seed=1))
-    48
+    35
     """
     mean = checks.positive("random_crashes", "mean_time_between", mean_time_between)
     rng = np.random.default_rng(seed)

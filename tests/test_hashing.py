@@ -24,7 +24,7 @@ def test_hashes_spread_evenly_over_small_moduli():
 
 def test_uniform_is_uniform():
     values = np.sort([uniform(3, i) for i in range(20_000)])
-    assert 0.0 <= values[0]
+    assert values[0] >= 0.0
     assert values[-1] < 1.0
     distance = np.abs(values - (np.arange(20_000) + 0.5) / 20_000).max()
     assert distance < 1.95 / np.sqrt(20_000)  # Kolmogorov-Smirnov, probability 0.001

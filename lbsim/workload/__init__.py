@@ -17,6 +17,7 @@ from lbsim.workload.arrivals import (
     DeterministicArrivals,
     Poisson,
     Renewal,
+    as_arrivals,
 )
 from lbsim.workload.describe import Description, describe
 from lbsim.workload.given import Empirical, as_law

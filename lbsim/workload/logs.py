@@ -125,10 +125,9 @@ def _seconds(stamp: str) -> float | None:
             offset = timedelta(hours=int(hours), minutes=int(minutes))
             zone = timezone(-offset if sign == "-" else offset)
             # datetime.strptime would read the month in the language of the locale.
-            when = datetime(
-                int(year), _MONTHS.index(month) // 3 + 1, int(day), int(hour), int(minute), int(second),
-                tzinfo=zone,
-            )  # fmt: skip
+            number = _MONTHS.index(month) // 3 + 1
+            clock = int(hour), int(minute), int(second)
+            when = datetime(int(year), number, int(day), *clock, tzinfo=zone)
             return when.timestamp() + float(fraction or 0.0)
         if re.fullmatch(r"\d{9,}(\.\d+)?", stamp):
             return float(stamp)

@@ -1,11 +1,9 @@
-"""The largest values of a sample: how heavy is the tail, and is it a power law?"""
+"""The largest values of a sample: how heavy the tail is, and whether it is a power law."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-
-from lbsim.workload.laws import FloatArray
 
 __all__ = ["LEAST_TAIL", "Tail", "hill", "tail"]
 
@@ -22,14 +20,14 @@ class Tail:
     k : int
         How many values the tail has.
     threshold : float
-        The smallest of them.
+        The largest value below them.
     alpha : float
         Hill's estimate of the Pareto index, from all k.
     alpha_error : float
         Its standard error, alpha / sqrt(k), for a true Pareto tail of independent values.
     vuong : float
-        Vuong's normalised log likelihood ratio, above 0 in favour of a truncated lognormal tail,
-        below 0 in favour of a Pareto tail.
+        Vuong's normalised log likelihood ratio, in favour of a truncated lognormal tail against
+        a Pareto tail.
     p_value : float
         Two-sided; above 0.05 the sample does not tell the two apart.
     """
@@ -43,11 +41,10 @@ class Tail:
 
     @property
     def verdict(self) -> str:
-        """Which of the two laws fits the tail better, in words."""
+        """Which of the two laws describes the tail, in words."""
         if self.p_value > 0.05:
-            return "lognormal and Pareto fit the tail equally well"
-        better = "lognormal" if self.vuong > 0 else "Pareto"
-        return f"a {better} tail fits better than a {'Pareto' if self.vuong > 0 else 'lognormal'}"
+            return "a Pareto tail fits it as well as a lognormal one"
+        return "a lognormal tail fits it better than a Pareto"
 
 
 def hill(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,8 +76,8 @@ def tail(values: np.ndarray) -> Tail | None:
 
     Both are fitted to the tail alone by maximum likelihood, the lognormal truncated at the
     threshold, and compared by Vuong's test (Clauset, Shalizi and Newman 2009, section 5). The
-    Pareto law is a limit of the truncated lognormal one, so "Pareto fits better" means that the
-    extra parameter buys nothing.
+    Pareto law is a limit of the truncated lognormal one, which therefore never fits worse; the
+    question is whether its second parameter gains more than chance would.
 
     Returns
     -------
@@ -91,20 +88,14 @@ def tail(values: np.ndarray) -> Tail | None:
     k = max(LEAST_TAIL, int(TAIL_SHARE * len(ordered)))
     if k >= len(ordered) or len(np.unique(ordered[-k:])) < LEAST_TAIL // 2:
         return None
-    threshold = float(ordered[-k])
+    threshold = float(ordered[-k - 1])
     x = np.log(ordered[-k:] / threshold)
-    mean = float(x.mean())
-    alpha = 1.0 / mean
-    pareto = math.log(alpha) - alpha * x
-    lognormal = _truncated_lognormal(x)
-    ratio = lognormal - pareto
-    spread = float(ratio.std())
-    if spread < 1e-12:
-        vuong, p = 0.0, 1.0
-    else:
-        vuong = float(ratio.sum()) / (math.sqrt(k) * spread)
-        p = math.erfc(abs(vuong) / math.sqrt(2.0))
-    return Tail(k, threshold, alpha, alpha / math.sqrt(k), vuong, p)
+    alpha = 1.0 / float(x.mean())
+    gain = _truncated_lognormal(x) - (math.log(alpha) - alpha * x)
+    spread = float(gain.std())
+    vuong = max(0.0, float(gain.sum())) / (math.sqrt(k) * spread) if spread > 1e-9 else 0.0
+    p_value = math.erfc(vuong / math.sqrt(2.0))
+    return Tail(k, threshold, alpha, alpha / math.sqrt(k), vuong, p_value)
 
 
 def _truncated_lognormal(x: np.ndarray) -> np.ndarray:
@@ -117,6 +108,11 @@ def _truncated_lognormal(x: np.ndarray) -> np.ndarray:
         normal = -0.5 * ((x - mu) / sigma) ** 2 - math.log(sigma) - 0.5 * math.log(2 * math.pi)
         return np.asarray(normal - log_ndtr(mu / sigma))
 
-    start = np.array([float(x.mean()), math.log(float(x.std()))])
-    found = minimize(lambda p: -float(log_density(p).mean()), start, method="Nelder-Mead")
-    return log_density(found.x)
+    mean = float(x.mean())
+    # From a bell, and from its left-most limit, which is nearly the exponential law of that mean.
+    starts = (mean, math.log(float(x.std()))), (-100.0 * mean, math.log(10.0 * mean))
+    fits = [
+        minimize(lambda p: -float(log_density(p).mean()), start, method="Nelder-Mead")
+        for start in starts
+    ]
+    return log_density(min(fits, key=lambda fit: float(fit.fun)).x)

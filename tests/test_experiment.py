@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+
+import lbsim
+from lbsim import Cluster, Workload
+from lbsim.policies import CentralQueue, LeastConnections, Random, RoundRobin
+
+
+@pytest.fixture(scope="module")
+def result():
+    cluster = Cluster(4)
+    workload = Workload.synthetic(
+        800, service=lbsim.Exponential(0.01), load=0.85, cluster=cluster, seed=1
+    )
+    policies = [Random(), LeastConnections(), CentralQueue()]
+    return lbsim.compare(workload, policies, cluster, replications=6, seed=1)
+
+
+def test_policies_see_the_same_requests(result):
+    runs = list(result.runs.values())
+    assert all(np.array_equal(runs[0].arrival, run.arrival) for run in runs)
+
+
+def test_frame_has_an_interval_of_a_stated_kind(result):
+    frame = result.frame()
+    p99 = frame[frame["measure"] == "p99"]
+    assert (p99["low"] < p99["estimate"]).all()
+    assert (p99["estimate"] < p99["high"]).all()
+    assert set(p99["interval"]) == {"t over 6 replications"}
+
+
+def test_replications_are_redrawn(result):
+    values = result.figures["Random()"]["mean"]
+    assert len(set(values.tolist())) == 6
+
+
+def test_ranking_tells_random_from_the_central_queue(result):
+    table = result.ranking("mean")
+    assert table["policy"].tolist()[-1] == "Random()"
+    assert table["rank"].tolist()[0] == 1
+    assert table["rank"].tolist()[-1] > 1
+    (pair, p) = result.differences("mean")[("Random()", "CentralQueue(order='fcfs', slots=1)")]
+    assert pair.interval.low > 0.0
+    assert p < 0.05
+
+
+def test_the_same_seed_gives_the_same_comparison(result):
+    again = lbsim.compare(
+        result.workload, [Random(), LeastConnections(), CentralQueue()], result.cluster, 6, 1
+    )
+    assert again.frame().equals(result.frame())
+
+
+def test_a_trace_is_resampled_and_the_interval_says_so():
+    rng = np.random.default_rng(1)
+    workload = Workload.from_arrays(
+        np.cumsum(rng.exponential(0.01, 600)), rng.exponential(0.03, 600)
+    )
+    result = lbsim.compare(workload, [RoundRobin(), CentralQueue()], Cluster(4), replications=5)
+    assert "5 moving-block resamples of the trace" in result.method
+    assert result.warmup == (0,) * 5
+    run = lbsim.simulate(workload, CentralQueue(), Cluster(4))
+    found = result.interval("CentralQueue(order='fcfs', slots=1)", "mean")
+    assert found.estimate == pytest.approx(float(run.latency.mean()))
+
+
+def test_a_single_run_has_no_interval_and_says_so():
+    workload = Workload.from_arrays([0.0, 1.0, 2.0], [0.5, 0.5, 0.5])
+    result = lbsim.compare(workload, [RoundRobin()], Cluster(1), replications=1)
+    assert "a single run of the trace has no interval" in repr(result).lower()
+
+
+def test_sweep_gives_the_hockey_stick():
+    cluster = Cluster(2)
+    workload = Workload.synthetic(
+        400, service=lbsim.Exponential(1.0), load=0.5, cluster=cluster, seed=2
+    )
+    table = lbsim.sweep(workload, [RoundRobin()], cluster, [0.3, 0.9], replications=3)
+    mean = table[table["measure"] == "mean"].set_index("load")["estimate"]
+    assert mean[0.9] > 2.0 * mean[0.3]
+    ax = lbsim.plot.latency_against_load(table, "p99")
+    assert ax.get_yscale() == "log"
+
+
+def test_repr_and_html(result):
+    assert "1." in repr(result)
+    assert result._repr_html_().startswith("<pre>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"policies": []}, "policies is empty; give at least one policy"),
+        ({"replications": 0}, "replications = 0 must be a whole number of at least 1"),
+        ({"confidence": 95}, "confidence = 95 must lie strictly between 0 and 1; write 0.95"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    given = {
+        "workload": Workload.from_arrays([0.0], [1.0]),
+        "policies": [RoundRobin()],
+        "cluster": Cluster(1),
+    } | arguments
+    with pytest.raises(lbsim.InputError, match=message):
+        lbsim.compare(**given)
+
+
+def test_unknown_measure(result):
+    with pytest.raises(lbsim.InputError, match=r"measure = 'p95' is not known; give one of mean"):
+        result.ranking("p95")
