@@ -130,8 +130,10 @@ class Lognormal(Law):
             mu = checks.real("Lognormal", "mu", mu)
             sigma = checks.positive("Lognormal", "sigma", sigma)
             arguments = {"mu": mu, "sigma": sigma}
-            mean = math.exp(mu + 0.5 * sigma**2)
-            scv = math.expm1(sigma**2)
+            # np.exp gives inf where math.exp raises.
+            with np.errstate(over="ignore"):
+                mean = float(np.exp(mu + 0.5 * sigma**2))
+                scv = float(np.expm1(sigma**2))
         else:
             raise InputError("Lognormal: give mean and scv, or mu and sigma; not a mixture")
         self._store(arguments, mean=mean, scv=scv, mu=mu, sigma=sigma)

@@ -19,6 +19,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from lbsim import checks
+from lbsim.errors import InputError
 
 FloatArray = NDArray[np.float64]
 
@@ -173,6 +174,10 @@ class Weibull(Law):
     def __init__(self, mean: float, shape: float) -> None:
         mean = checks.positive("Weibull", "mean", mean)
         shape = checks.positive("Weibull", "shape", shape)
+        if shape < 0.01:  # Γ(1 + 2/shape) leaves the range of floats
+            raise InputError(
+                f"Weibull: shape = {shape:g} is too small to compute with; give at least 0.01"
+            )
         log_first = math.lgamma(1.0 + 1.0 / shape)
         scv = math.expm1(math.lgamma(1.0 + 2.0 / shape) - 2.0 * log_first)
         self._store(
