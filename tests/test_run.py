@@ -3,7 +3,7 @@ import pytest
 
 import lbsim
 from lbsim import Client, Cluster, Crash, Faults, Workload
-from lbsim.measures import MEASURES, measure
+from lbsim.measures import MEASURES, measure, stays
 from lbsim.policies import CentralQueue, LeastConnections, RoundRobin, Sticky
 
 
@@ -137,3 +137,15 @@ def test_bad_arguments(arguments, message):
     } | arguments
     with pytest.raises(lbsim.InputError, match=message):
         lbsim.simulate(**given)
+
+
+def test_a_request_waits_again_from_its_workers_death_on():
+    cluster = Cluster(2, faults=Faults(Crash(0, 1.0), restart_s=10.0, detect_s=0.5))
+    run = lbsim.simulate(Workload.from_arrays([0.0, 0.0], [3.0, 2.0]), RoundRobin(), cluster)
+    at_master, dispatched, started, ended, worker = stays(run)
+    # Request 0: at worker 0 until it dies at 1; at worker 1 from 1.5, served from 2 on.
+    assert at_master.tolist() == [0.0, 1.0, 0.0]
+    assert dispatched.tolist() == [0.0, 1.5, 0.0]
+    assert started.tolist() == [0.0, 2.0, 0.0]
+    assert ended.tolist() == [1.0, 5.0, 2.0]
+    assert worker.tolist() == [0, 1, 1]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lbsim import stats
 from lbsim.errors import InputError
 from lbsim.plot.style import axes, line_style, pick_unit, tidy
 
@@ -39,7 +40,7 @@ def ccdf(latencies: Mapping[str, Any], ax: "Axes | None" = None) -> "Axes":
     length, unit = pick_unit(typical)
     most = max(len(values) for values in curves.values())
     for i, (name, values) in enumerate(curves.items()):
-        x, y = _thinned(values)
+        x, y = stats.ccdf(values)
         ax.step(x / length, y, where="post", label=name, linewidth=1.6, **line_style(i))
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -71,14 +72,3 @@ def _sorted(name: str, values: Any) -> np.ndarray:
         raise InputError(f"{name}: no latency to draw; were all requests lost?")
     # A log axis has no zero: a request that took no time is drawn at the left edge.
     return np.maximum(values, values[-1] * 1e-9 or 1e-9)
-
-
-def _thinned(values: np.ndarray, points: int = 2000) -> tuple[np.ndarray, np.ndarray]:
-    """Return steps of the CCDF: evenly spaced in log probability, the tail complete."""
-    n = len(values)
-    if n <= points:
-        kept = np.arange(n)
-    else:
-        from_top = np.unique(np.geomspace(1, n, points).astype(np.int64))
-        kept = np.unique(np.concatenate([n - from_top, np.linspace(0, n - 1, points).astype(int)]))
-    return values[kept], 1.0 - (kept + 1.0) / n + 0.0

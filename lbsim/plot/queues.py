@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lbsim import stats
 from lbsim.plot.style import axes
 
 if TYPE_CHECKING:
@@ -39,16 +40,7 @@ def queue_lengths(
     end = float(np.nanmax(run.arrival)) if end is None else end
     times = np.linspace(begin, end, 600)
     n = run.cluster.workers
-    counts = np.zeros((n, len(times)))
-    there = ~np.isnan(rows.dispatched)
-    for worker in range(n):
-        mine = there & (rows.worker == worker)
-        ended = rows.ended[mine]
-        come = np.sort(rows.dispatched[mine])
-        gone = np.sort(ended[~np.isnan(ended)])
-        counts[worker] = np.searchsorted(come, times, "right") - np.searchsorted(
-            gone, times, "right"
-        )
+    counts = stats.queue_lengths(rows.dispatched, rows.ended, rows.worker, n, times)
     # The square root shows the difference between 0, 1 and 2 beside a queue of 100.
     image = ax.imshow(
         counts,

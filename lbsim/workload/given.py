@@ -107,8 +107,10 @@ class ScipyLaw(Law):
         return ScipyLaw(self.frozen, self.factor * factor)
 
     def __repr__(self) -> str:
-        arguments = [repr(value) for value in self.frozen.args]
-        arguments += [f"{name}={value!r}" for name, value in self.frozen.kwds.items()]
+        arguments = [repr(np.asarray(value).tolist()) for value in self.frozen.args]
+        arguments += [
+            f"{name}={np.asarray(value).tolist()!r}" for name, value in self.frozen.kwds.items()
+        ]
         shown = f"scipy.stats.{self.frozen.dist.name}({', '.join(arguments)})"
         return shown if self.factor == 1.0 else f"{self.factor!r} * {shown}"
 

@@ -44,7 +44,7 @@ def guess(line: str) -> str | None:
     match = _LINE.match(line)
     if match is None:
         return None
-    if _duration(match["rest"], "nginx") == "" and _duration(match["rest"], "apache") != "":
+    if "." not in _duration(match["rest"], "nginx") and _duration(match["rest"], "apache"):
         return "apache"
     return "nginx"
 

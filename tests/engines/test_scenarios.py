@@ -78,6 +78,15 @@ def test_an_answer_needs_a_turn_of_the_loop():
     assert result.finished.tolist() == [6, 6]
 
 
+def test_a_turn_answers_before_it_handles():
+    # At 6 both the answer of request 0 (waiting since 1, over at 2) and request 2 are ready.
+    loop = Cluster(1, discipline="event_loop")
+    result = run([0, 1, 2], [1, 5, 3], loop, wait=[1, 0, 0])
+    assert result.finished.tolist() == [6, 6, 9]
+    rows = result.attempts()
+    assert rows["ended"][0] == 6.0 == rows["started"][2]
+
+
 def test_what_arrives_in_a_turn_is_for_the_next():
     # All come while the loop is blocked by the first; they are accepted together, then handled.
     result = run([0, 1, 1.5], [2, 1, 1], Cluster(1, discipline="event_loop", accept_s=0.25))

@@ -2,7 +2,6 @@
 
 import gzip
 
-import numpy as np
 import pytest
 
 from lbsim import InputError, Workload
@@ -32,7 +31,29 @@ def test_good_rows_are_read(tmp_path):
         ("a.parquet", b"PAR1 but not really", r"not a Parquet file"),
         ("a.csv", b"arrival,service\n0,1\n1,x\n2,-3\n3\n", r"3 of 4 rows .*line 3.*line 4.*line 5"),
         ("a.csv", b"arrival,service\n0,nan\n", r"1 of 1 rows .*line 2"),
-        ("a.log", b"10.0.0.1 - - [x] nonsense\n", r"1 of 1 rows cannot be read|format cannot be told"),
+        ("a.log", b"10.0.0.1 - - [x] nonsense\n", r"format cannot be told"),
+        ("a.tsv", b"arrival\tservice\n0\n", r"1 of 1 rows .*line 2: 1 fields instead of 2"),
+        ("a.csv", b'arrival,service\n0,"1\n' + b"x" * 140_000, r"field larger than .*; is it CSV"),
+        ("a.csv", b"service_s\n1\n", r"none is known as an arrival time.*from_arrays"),
+        ("a.csv", b"time_s,requests_per_5min\n0,9\n", r"columns=.*seconds_per=.*RateProfile"),
+        ("a.csv", b"arrival,service\n0,\n", r"line 2: service is missing"),
+        ("a.csv", b"arrival,service\n0,inf\n", r"line 2: service = inf is not a number >= 0"),
+        ("a.csv", b"arrival,service,size\n0,1,-4\n", r"line 2: size = -4 is not a number"),
+        ("a.csv", b"arrival,service,priority\n0,1,0.5\n", r"priority\[0\] = 0.5 must be a whole"),
+        ("a.swf", b"; MaxNodes: 4\n", r"no requests, only a header"),
+        ("a.swf", b"1 0 0 5\n", r"line 1: 4 fields instead of 18"),
+        ("a.swf", b"1 0 0 -1 1 -1 -1 1 -1 -1 0 3 1 1 1 -1 -1 -1\n", r"line 1: run = -1 is not"),
+        ("a.log", NGINX.format(s=1, d="").encode(), r"none is known as a service.*request_time"),
+        (
+            "a.log",
+            (NGINX.format(s=1, d="0.1") + NGINX.format(s=2, d="") + "x\n").encode(),
+            r"2 of 3 rows cannot be read \(line 2: duration is missing; line 3: not of the comb",
+        ),
+        (
+            "a.log",
+            (NGINX.format(s=1, d="0.1") + NGINX.format(s="x", d="0.1")).encode(),
+            r"line 2: time '24/Nov/2026:10:00:0x \+0000' is not like",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path, name, content, message):
@@ -55,82 +76,51 @@ def test_bad_rows_are_left_out_only_if_asked_and_noted(tmp_path):
     assert any("1 of 4 rows" in note and "line 5" in note for note in workload.notes)
 
 
-def test_unsorted_arrivals_are_sorted_with_a_note(tmp_path):
+def test_only_a_few_bad_rows_are_named(tmp_path):
     path = tmp_path / "trace.csv"
-    path.write_text("arrival,service\n2,1\n1,5\n")
-    workload = Workload.from_trace(path)
-    assert workload.service.tolist() == [5.0, 1.0]
-    assert any("sorted" in note for note in workload.notes)
+    path.write_text(GOOD + "x,1\n" * 9)
+    with pytest.raises(InputError, match=r"9 of 12 rows .*line 9: [^;]*; and 4 more\)") as caught:
+        Workload.from_trace(path)
+    assert "line 10" not in str(caught.value)
+    assert "pass skip_bad=True (--skip-bad)" in str(caught.value)
 
 
-def test_nginx_stamps_the_end_and_apache_the_beginning(tmp_path):
-    nginx = tmp_path / "nginx.log"
-    nginx.write_text(NGINX.format(s=1, d="0.500") + NGINX.format(s=2, d="0.100"))
-    workload = Workload.from_trace(nginx)
-    assert workload.service.tolist() == [0.5, 0.1]
-    # Ends at 1.5 and 2.5, in the middle of their seconds.
-    assert np.diff(workload.arrival).tolist() == [pytest.approx(1.4)]
-    apache = tmp_path / "apache.log"
-    apache.write_text(NGINX.format(s=1, d="500000") + NGINX.format(s=2, d="100000"))
-    workload = Workload.from_trace(apache)
-    assert workload.service.tolist() == pytest.approx([0.5, 0.1])
-    assert np.diff(workload.arrival).tolist() == [pytest.approx(1.0)]
-    assert len(set(workload.key.tolist())) == 1
+def test_nothing_left_is_an_error_even_if_asked(tmp_path):
+    path = tmp_path / "trace.csv"
+    path.write_text("arrival,service\nx,1\n")
+    with pytest.raises(InputError, match=r"1 of 1 rows cannot be read"):
+        Workload.from_trace(path, skip_bad=True)
+
+
+def test_bad_parquet_rows_are_counted_in_rows(tmp_path):
+    import pandas as pd
+
+    path = tmp_path / "trace.parquet"
+    table = pd.DataFrame({"arrival": [0.0, None, 2.0], "service": [1.0, 1.0, -1.0]})
+    table.to_parquet(path)
+    with pytest.raises(InputError, match=r"row 2: arrival is missing; row 3: service = -1\.0 is"):
+        Workload.from_trace(path)
+    assert Workload.from_trace(path, skip_bad=True).arrival.tolist() == [0.0]
 
 
 @pytest.mark.parametrize(
-    ("arrival", "service", "message"),
+    ("options", "message"),
     [
-        ([0.0, np.nan], [1.0, 1.0], r"arrival\[1\] = nan must be finite and not negative"),
-        ([0.0, 1.0], [1.0, -1.0], r"service\[1\] = -1 must be finite and not negative"),
-        ([0.0, 1.0], [1.0], r"service has 1 values for 2 arrivals"),
-        ([], [], r"empty"),
+        ({"format": "json"}, r"format = 'json' is not known; give one of csv, parquet"),
+        ({"time_unit": "h"}, r"time_unit = 'h' is not known; give one of s, ms, us, ns"),
+        ({"resolution": 0}, r"resolution = 0 must be finite and above 0"),
+        ({"columns": {"service": "none"}}, r"columns: 'none' is not in the file"),
+        ({"columns": {"colour": "service"}}, r"columns: 'colour' is not one of ours, arrival"),
+        ({"seconds_per": {"bytes": 1.0}}, r"seconds_per: 'bytes' is not in the file"),
+        ({"seconds_per": {"service": -1.0}}, r"service = -1 must be finite and not negative"),
+        (
+            {"seconds_per": {"arrival": 1.0}, "columns": {"service": "service"}},
+            r"give one of the two",
+        ),
     ],
 )
-def test_bad_arrays(arrival, service, message):
+def test_bad_options(tmp_path, options, message):
+    path = tmp_path / "trace.csv"
+    path.write_text(GOOD)
     with pytest.raises(InputError, match=message):
-        Workload.from_arrays(arrival, service)
-
-
-def test_saved_and_loaded(tmp_path):
-    import lbsim
-
-    workload = Workload.synthetic(
-        300, service=lbsim.Exponential(1.0), rate=2.0, sessions=5, size_error=0.5, seed=7
-    )
-    path = tmp_path / "w.parquet"
-    workload.save(path)
-    again = Workload.load(path)
-    for name in ("arrival", "cpu", "key", "size"):
-        assert np.array_equal(getattr(again, name), getattr(workload, name), equal_nan=True)
-    assert dict(again.parameters)["seed"] == 7
-    assert [p.name for p in tmp_path.iterdir()] == ["w.parquet"]
-
-
-def test_pieces_equal_the_whole():
-    import lbsim
-
-    n = 150_000
-    kinds = {
-        "a": lbsim.Kind(0.5, lbsim.Exponential(1.0), priority=1),
-        "b": lbsim.Kind(0.5, lbsim.Gamma(1.0, shape=2.0), wait=0.5),
-    }
-    workload = Workload.synthetic(n, kinds=kinds, rate=1.0, sessions=50, size_error=0.1, seed=3)
-    pieces = list(workload.chunks())
-    assert len(pieces) > 1
-    for name in ("arrival", "cpu", "wait", "key", "kind", "priority", "size"):
-        joined = np.concatenate([getattr(piece, name) for piece in pieces])
-        assert np.array_equal(joined, getattr(workload, name), equal_nan=True)
-    shorter = Workload.synthetic(1000, kinds=kinds, rate=1.0, sessions=50, size_error=0.1, seed=3)
-    assert np.array_equal(shorter.cpu, workload.cpu[:1000])
-
-
-def test_another_component_changes_no_other():
-    import lbsim
-
-    plain = Workload.synthetic(500, service=lbsim.Exponential(1.0), rate=1.0, seed=3)
-    rich = Workload.synthetic(
-        500, service=lbsim.Exponential(1.0), rate=1.0, seed=3, sessions=9, priorities=[0.5, 0.5]
-    )
-    assert np.array_equal(plain.arrival, rich.arrival)
-    assert np.array_equal(plain.cpu, rich.cpu)
+        Workload.from_trace(path, **options)

@@ -7,6 +7,7 @@ then its ticket (kinds are numbered in `lbsim.engines.plan`).
 """
 
 from collections.abc import Callable
+from heapq import heappush
 from typing import Any
 
 import simpy
@@ -72,6 +73,4 @@ class Timeline(simpy.Environment):
         return event
 
     def _schedule_at(self, event: simpy.Event, time: SimTime, priority: int) -> None:
-        from heapq import heappush
-
         heappush(self._queue, (time, EventPriority(priority), next(self._eid), event))
