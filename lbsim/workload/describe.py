@@ -39,17 +39,19 @@ class Description:
     def __repr__(self) -> str:
         lines = [
             f"{self.name}: {self.requests:,} requests in {_seconds(self.duration)}, "
-            f"{self.rate:.4g} per second",
-            f"  gaps: C² = {self.gap_scv:.3g} (Poisson: 1)",
+            f"{self.rate:.4g} per second"
         ]
+        if self.duration > 0.0:
+            lines.append(f"  gaps: C² = {self.gap_scv:.3g} (Poisson: 1)")
         if self.dispersion:
             shown = ", ".join(f"{value:.3g} in {_seconds(w)}" for w, value in self.dispersion)
             lines.append(f"  index of dispersion of counts: {shown} (Poisson: 1)")
         shown = ", ".join(f"{name} {_seconds(value)}" for name, value in self.quantiles)
-        lines += [
-            f"  service: mean {_seconds(self.mean)}, C² = {self.scv:.3g} (exponential: 1), {shown}",
-            f"  work: the largest 1 % of requests carry {100 * self.top_share:.1f} %",
-        ]
+        lines.append(
+            f"  service: mean {_seconds(self.mean)}, C² = {self.scv:.3g} (exponential: 1), {shown}"
+        )
+        if self.mean > 0.0:
+            lines.append(f"  work: the largest 1 % of requests carry {100 * self.top_share:.1f} %")
         if self.tail is None:
             lines.append(f"  tail: too few different values to say (fewer than {LEAST_TAIL})")
         else:

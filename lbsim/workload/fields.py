@@ -15,6 +15,7 @@ A time whose name ends in ``_s``, ``_ms``, ``_us`` or ``_ns`` is in that unit. A
 be a date in ISO 8601 (UTC if it does not say). Keys and kinds are texts; the rest are numbers.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 
 from lbsim import checks
 from lbsim.errors import InputError
+from lbsim.workload.keys import NO_KEY
 from lbsim.workload.laws import FloatArray
 from lbsim.workload.tables import Bad, Table
 
@@ -43,6 +45,7 @@ ALIASES = {
     "payload": ("payload", "bytes"),
 }
 LOG_REMEDY = "log $request_time (nginx) or %D (Apache) behind the combined format"
+_WHOLE = re.compile(r"-1|[0-9]{1,18}")
 DATES = 1e8  # seconds; arrivals from here on are dates, and the first one becomes time 0
 
 
@@ -78,11 +81,12 @@ def requests_of(
             continue
         theirs = picked[ours]
         unit = _unit(theirs, table, given) if ours in TIMES else 1.0
-        numbers = _numbers(table.columns[theirs], dates=ours == "arrival")
+        read = _dates_or_numbers if ours == "arrival" else _numbers
+        numbers = read(table.columns[theirs], unit)
         _judge(reasons, theirs, table.columns[theirs], numbers, ours in ("arrival", "service"))
         if ours != "size":
             numbers = np.nan_to_num(numbers, nan=0.0)
-        values[ours] = numbers * unit
+        values[ours] = numbers
     if seconds_per:
         values["service"] = np.zeros(len(table.lines))
         for theirs, factor in seconds_per.items():
@@ -95,10 +99,10 @@ def requests_of(
     good[list(reasons)] = False
     bad = table.bad + [Bad(table.lines[row], why) for row, why in reasons.items()]
     values = {ours: column[good] for ours, column in values.items()}
-    for ours in ("key", "kind"):
+    for ours, none in (("key", str(NO_KEY)), ("kind", "none")):
         if ours in picked:
             texts = np.asarray(table.columns[picked[ours]], dtype=object)[good]
-            values[ours] = _names(texts)
+            values[ours] = _names(texts, none)
     if good.any():
         _place_in_time(values, table, resolution, notes)
         if table.unit == "us" and "service" in picked:
@@ -162,19 +166,17 @@ def _unit(theirs: str, table: Table, given: float) -> float:
     return UNITS.get(theirs.lower().rpartition("_")[2], given) if "_" in theirs else given
 
 
-def _numbers(values: Sequence[Any], *, dates: bool = False) -> FloatArray:
-    """Return floats, NaN where there is no number."""
+def _numbers(values: Sequence[Any], unit: float = 1.0) -> FloatArray:
+    """Return numbers times the unit, durations in seconds, and NaN for the rest."""
     array = np.asarray(values)
-    if array.dtype.kind == "M":
-        seconds = array.astype("datetime64[ns]").astype(np.float64) / 1e9
-        return np.where(np.isnat(array), np.nan, seconds)
     if array.dtype.kind == "m":
         return array / np.timedelta64(1, "s")
+    if array.dtype.kind == "M":
+        return np.full(len(array), np.nan)
     try:
-        return array.astype(np.float64)
+        return array.astype(np.float64) * unit
     except (TypeError, ValueError):
-        convert = _number_or_date if dates else _number
-        return np.array([convert(value) for value in array.tolist()], dtype=np.float64)
+        return np.array([_number(value) for value in array.tolist()], dtype=np.float64) * unit
 
 
 def _number(value: Any) -> float:
@@ -184,16 +186,20 @@ def _number(value: Any) -> float:
         return np.nan
 
 
-def _number_or_date(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        pass
-    try:
-        date = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return np.nan
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+def _dates_or_numbers(values: Sequence[Any], unit: float) -> FloatArray:
+    """Return the same, and dates as seconds since 1970."""
+    array = np.asarray(values)
+    if array.dtype.kind == "M":
+        seconds = array.astype("datetime64[ns]").astype(np.float64) / 1e9
+        return np.where(np.isnat(array), np.nan, seconds)
+    numbers = _numbers(values, unit)
+    for row in np.flatnonzero(np.isnan(numbers)).tolist():
+        try:
+            date = datetime.fromisoformat(values[row])
+        except (TypeError, ValueError):
+            continue
+        numbers[row] = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    return numbers
 
 
 def _judge(
@@ -211,12 +217,19 @@ def _judge(
         reasons.setdefault(row, said)
 
 
-def _names(texts: Any) -> Any:
-    """Return texts; whole numbers where all of them are, so that user 7 has the key 7."""
-    plain = ["" if value is None or value != value else str(value) for value in texts.tolist()]
-    if all(text.isascii() and text.isdecimal() and len(text) < 19 for text in plain):
-        return np.array(plain, dtype=np.int64)
-    return np.array(plain, dtype=object)
+def _names(values: Any, none: str) -> Any:
+    """Return texts, or whole numbers where all of them are, so that user 7 has the key 7."""
+    texts = [_text(value) or none for value in values.tolist()]
+    if all(_WHOLE.fullmatch(text) for text in texts):
+        return np.array(texts, dtype=np.int64)
+    return np.array(["" if text == str(NO_KEY) else text for text in texts], dtype=object)
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    # Whole numbers become floats in a Parquet column where one is missing.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _place_in_time(
@@ -241,6 +254,9 @@ def _place_in_time(
         date = datetime.fromtimestamp(first, UTC).isoformat(timespec="milliseconds")
         notes.append(f"time 0 is {date}")
     values["arrival"] = arrival
+    if table.service_before:
+        order = np.argsort(arrival, kind="stable")  # the lines were in order of the end
+        values.update({ours: column[order] for ours, column in values.items()})
 
 
 def _spread(stamps: FloatArray, width: float) -> FloatArray:

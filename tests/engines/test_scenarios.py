@@ -79,12 +79,11 @@ def test_an_answer_needs_a_turn_of_the_loop():
 
 
 def test_a_turn_answers_before_it_handles():
-    # At 6 both the answer of request 0 (waiting since 1, over at 2) and request 2 are ready.
-    loop = Cluster(1, discipline="event_loop")
-    result = run([0, 1, 2], [1, 5, 3], loop, wait=[1, 0, 0])
-    assert result.finished.tolist() == [6, 6, 9]
-    rows = result.attempts()
-    assert rows["ended"][0] == 6.0 == rows["started"][2]
+    # The turn at 8 finds the answer of request 0 (its waiting was over at 3) and request 2, which
+    # was accepted in the turn before.
+    loop = Cluster(1, discipline="event_loop", accept_s=0.5)
+    result = run([0, 2, 2.2], [1, 5, 3], loop, wait=[1.5, 0, 0])
+    assert result.finished.tolist() == [8, 8, 11]
 
 
 def test_what_arrives_in_a_turn_is_for_the_next():
@@ -324,6 +323,13 @@ def test_a_closed_loop_thinks_between_requests():
     assert result.finished.tolist() == [3, 3, 6, 6, 9, 9]
 
 
+def test_a_hedge_is_void_when_its_try_is_over():
+    client = Client(timeout=1.0, hedge_after=1.5, retries=1, backoff=1.0)
+    result = run([0], [10], Cluster(3), client=client)
+    assert outcomes(result) == ["timeout"]
+    assert result.attempts()["dispatched"].tolist() == [0.0, 2.0]
+
+
 # --- Node --------------------------------------------------------------------------------------
 
 
@@ -369,3 +375,9 @@ def test_load_information_can_be_old():
         1,
         1,
     ]
+
+
+def test_information_exactly_as_old_as_the_delay_is_known():
+    cluster = Cluster(2, info_delay_s=0.25)
+    result = run([0.0, 0.25], [9, 9], cluster, LeastConnections(ties="first"))
+    assert result.worker.tolist() == [0, 1]

@@ -38,6 +38,7 @@ def test_good_rows_are_read(tmp_path):
         ("a.csv", b"time_s,requests_per_5min\n0,9\n", r"columns=.*seconds_per=.*RateProfile"),
         ("a.csv", b"arrival,service\n0,\n", r"line 2: service is missing"),
         ("a.csv", b"arrival,service\n0,inf\n", r"line 2: service = inf is not a number >= 0"),
+        ("a.csv", b"arrival,service\n0,2026-11-24\n", r"service = 2026-11-24 is not a number"),
         ("a.csv", b"arrival,service,size\n0,1,-4\n", r"line 2: size = -4 is not a number"),
         ("a.csv", b"arrival,service,priority\n0,1,0.5\n", r"priority\[0\] = 0.5 must be a whole"),
         ("a.swf", b"; MaxNodes: 4\n", r"no requests, only a header"),
@@ -101,6 +102,15 @@ def test_bad_parquet_rows_are_counted_in_rows(tmp_path):
     with pytest.raises(InputError, match=r"row 2: arrival is missing; row 3: service = -1\.0 is"):
         Workload.from_trace(path)
     assert Workload.from_trace(path, skip_bad=True).arrival.tolist() == [0.0]
+
+
+def test_a_date_is_no_service_time(tmp_path):
+    import pandas as pd
+
+    path = tmp_path / "trace.parquet"
+    pd.DataFrame({"arrival": [0.0], "service": pd.to_datetime(["2026-11-24"])}).to_parquet(path)
+    with pytest.raises(InputError, match=r"row 1: service = 2026-11-24.* is not a number"):
+        Workload.from_trace(path)
 
 
 @pytest.mark.parametrize(

@@ -130,7 +130,14 @@ def test_what_cannot_be_described():
         describe(loop)
     with pytest.raises(InputError, match="has 1 requests; give at least 2"):
         describe(Workload.from_arrays([0.0], [1.0]))
-    at_once = describe(Workload.from_arrays([0.0, 0.0], [0.0, 0.0]))
-    assert at_once.rate == math.inf
-    assert math.isnan(at_once.top_share)
-    assert "at_once" not in repr(at_once)
+
+
+def test_what_makes_no_sense_is_left_out():
+    found = describe(Workload.from_arrays([0.0, 0.0], [1.0, 0.0]))
+    assert found.rate == math.inf
+    assert "gaps" not in repr(found)
+    assert "carry 100.0 %" in repr(found)
+    idle = describe(Workload.from_arrays([0.0, 1.0], [0.0, 0.0]))
+    assert math.isnan(idle.top_share)
+    assert "gaps" in repr(idle)
+    assert "carry" not in repr(idle)

@@ -78,8 +78,9 @@ def test_the_first_alias_wins_and_a_chosen_column_is_not_used_twice(tmp_path):
 
 def test_whole_numbers_as_keys_stay_numbers(tmp_path):
     assert read(tmp_path, "arrival,service,user\n0,1,7\n1,1,12\n").key.tolist() == [7, 12]
-    mixed = read(tmp_path, "arrival,service,user\n0,1,7\n1,1,x\n").key.tolist()
-    assert mixed == [lbsim.hash_string("7"), lbsim.hash_string("x")]
+    assert read(tmp_path, "arrival,service,user\n0,1,7\n1,1,\n").key.tolist() == [7, -1]
+    mixed = read(tmp_path, "arrival,service,user\n0,1,7\n1,1,x\n2,1,\n").key.tolist()
+    assert mixed == [lbsim.hash_string("7"), lbsim.hash_string("x"), -1]
 
 
 def test_kinds_of_a_file_are_numbered_from_0_however_large(tmp_path):
@@ -102,9 +103,16 @@ def test_dates_begin_at_0(tmp_path, stamps):
     assert workload.notes == ("time 0 is 2023-11-16T18:17:03.500+00:00",)
 
 
+def test_a_unit_of_time_is_not_for_dates(tmp_path):
+    text = "time,service\n2023-11-16T18:17:03Z,5\n2023-11-16T18:17:05Z,7\n"
+    workload = read(tmp_path, text, time_unit="ms")
+    assert workload.arrival.tolist() == [0.0, 2.0]
+    assert workload.service.tolist() == pytest.approx([0.005, 0.007])
+
+
 def test_a_file_may_begin_with_a_byte_order_mark_and_blank_lines(tmp_path):
     text = "\ufeff\n\narrival,service\r\n0,1\r\n\r\nx,1\r\n"
-    with pytest.raises(InputError, match="1 of 2 rows cannot be read .line 6: arrival = x is not"):
+    with pytest.raises(InputError, match=r"1 of 2 rows cannot be read .line 6: arrival = x is not"):
         read(tmp_path, text)
     assert len(read(tmp_path, text, skip_bad=True)) == 1
 
@@ -162,6 +170,14 @@ def test_parquet_equals_csv(tmp_path):
         assert workload.kind_names == ("a", "b")
 
 
+def test_numbers_as_keys_in_parquet_may_be_missing(tmp_path):
+    import pandas as pd
+
+    frame = pd.DataFrame({"arrival": [0, 1], "service": [1, 1], "user": [7.0, None]})
+    frame.to_parquet(tmp_path / "trace.parquet")
+    assert Workload.from_trace(tmp_path / "trace.parquet").key.tolist() == [7, -1]
+
+
 def test_standard_workload_format(tmp_path):
     text = (
         "; Version: 2.2\n;\n"
@@ -169,15 +185,15 @@ def test_standard_workload_format(tmp_path):
         " 2  25 -1 120 4 -1 -1 4  -1 -1 1 -1 1 1 -1 -1 -1 -1\n"
         " 3  30 -1  -1 4 -1 -1 4 100 -1 5  8 1 1 2 -1 -1 -1\n"
     )
-    with pytest.raises(InputError, match="1 of 3 rows cannot be read .line 5: run = -1 is not a"):
+    with pytest.raises(InputError, match=r"1 of 3 rows cannot be read .line 5: run = -1 is not a"):
         read(tmp_path, text, "jobs.swf")
     for name in ("jobs.swf.gz", "jobs.txt"):
         workload = read(tmp_path, text, name, skip_bad=True)
         assert workload.arrival.tolist() == [10.0, 25.0]
         assert workload.service.tolist() == [60.0, 120.0]
         assert workload.size.tolist() == [90.0, pytest.approx(math.nan, nan_ok=True)]
-        assert workload.key.tolist() == [lbsim.hash_string("7"), -1]
-        assert workload.kind_names == ("", "2")
+        assert workload.key.tolist() == [7, -1]
+        assert workload.kind_names == ("2", "none")
 
 
 # --- access logs ---------------------------------------------------------------------------------
@@ -220,6 +236,8 @@ def test_nginx_stamps_the_end_and_apache_the_beginning(tmp_path):
     # Spread over their seconds, the ends are 1.5, 3.25 and 3.75 s.
     assert nginx.arrival.tolist() == pytest.approx([0.0, 1.25, 2.0])
     assert nginx.service.tolist() == [0.5, 1.5, 0.25]
+    assert nginx.key.tolist() == [lbsim.hash_string(client) for client in "aba"]
+    assert not any("not in order" in note for note in nginx.notes)
     rows = [(second, duration * 1e6, client) for second, duration, client in rows]
     apache = read(tmp_path, log(rows, tail="{:.0f}"), "access.log")
     assert apache.arrival.tolist() == pytest.approx([0.0, 1.75, 2.25])
@@ -278,7 +296,7 @@ def test_odd_lines_of_logs(tmp_path):
     text = (
         # The common format, a quote in a request, a line separator of Unicode, no request at all.
         '::1 - bob smith [24/Nov/2026:10:00:01 +0000] "GET /a/b HTTP/1.1" 200 - 0.100\n'
-        'host - - [24/Nov/2026:10:00:02 +0000] "GET /a\\"b HTTP/1.1" 404 7 "-" "x\\"y 9.9" 0.200\r\n'
+        'host - - [24/Nov/2026:10:00:02 +0000] "GET /a\\"b HTTP/1.1" 404 7 "-" "x\\" 9.9" 0.2\r\n'
         'host - - [24/Nov/2026:10:00:03 +0000] "POST /é\u2028 HTTP/1.1" 200 7 "-" "x" 0.300\n'
         "\n"
         'host - - [24/Nov/2026:10:00:09 +0000] "-" 408 - "-" "-" 0.400\n'

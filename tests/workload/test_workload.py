@@ -15,6 +15,7 @@ from lbsim import Workload
 from lbsim.errors import InputError
 from lbsim.workload.arrivals import BLOCK
 from lbsim.workload.columns import Columns, join
+from lbsim.workload.portable import from_data, to_data
 
 SERVICE = lbsim.BoundedPareto(alpha=1.5, mean=0.010, maximum=1.0)
 CLUSTER = lbsim.Cluster(workers=16)
@@ -531,6 +532,8 @@ def test_text():
         "  service: mean 1.5 s",
         "  note: arrivals were not in order (they stepped back once): sorted",
     ]
+    assert "resampled in moving blocks" in repr(trace.replicate(1))
+    assert "replication 2" in repr(plain(10).replicate(2))
     assert "&lt;b&gt;&amp;" in trace._repr_html_()
     assert "<b>&" not in trace._repr_html_()
 
@@ -600,12 +603,18 @@ def test_laws_of_ones_own_are_saved_as_rows(tmp_path):
         def draw(self, rng, n):
             return 2.0 * super().draw(rng, n)
 
-    workload = plain(100, service=Twice(1.0))
-    workload.save(tmp_path / "w")
-    again = Workload.load(tmp_path / "w")
-    assert equal(again.columns, workload.columns)
-    assert not again.is_synthetic
-    assert again.parameters["kinds"]["request"]["service"] == "Twice(mean=1.0)"
+    class Late(lbsim.Poisson):
+        def stream(self, rng, rate):
+            return (times + 5.0 for times in super().stream(rng, rate))
+
+    histogram = scipy.stats.rv_histogram(([1, 3], [0.0, 1.0, 2.0])).freeze()
+    own = [plain(100, service=Twice(1.0)), plain(100, arrivals=Late()), plain(99, wait=histogram)]
+    for workload in own:
+        workload.save(tmp_path / "w")
+        again = Workload.load(tmp_path / "w")
+        assert equal(again.columns, workload.columns)
+        assert not again.is_synthetic
+    assert own[0].parameters["kinds"]["request"]["service"] == "Twice(mean=1.0)"
 
 
 def test_what_is_in_the_way_survives_a_failed_save(tmp_path, monkeypatch):
@@ -636,6 +645,20 @@ def test_files_that_are_not_ours(tmp_path):
         Workload.load(tmp_path / "foreign")
     with pytest.raises(InputError, match="is not a directory; make it"):
         plain(10).save(tmp_path / "no" / "w")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("Exponential", "Cauchy"), "'Cauchy' is not known here; the file is of a newer lbsim"),
+        (("Poisson", "Hawkes"), "'Hawkes' is not known here"),
+        (("scipy.stats.gamma", "scipy.stats.kstest"), "scipy.stats.kstest is not a distribution"),
+    ],
+)
+def test_files_with_parts_that_are_not_known(change, message):
+    data = json.dumps(to_data(plain(9, service=lbsim.Exponential(1.0), wait=SERVICES[6]).recipe))
+    with pytest.raises(InputError, match=message):
+        from_data(json.loads(data.replace(*change)))
 
 
 def test_workloads_travel_between_processes():
