@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lbsim
+from lbsim import checks
 from lbsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -110,6 +111,23 @@ def _add_trace(parser: argparse.ArgumentParser, nargs: str | None = None) -> Non
     parser.add_argument(
         "--skip-bad", action="store_true", help="leave out rows that cannot be read"
     )
+    parser.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="OURS=THEIRS",
+        help="which column of the trace is which, as in service=elapsed_ms; repeatable",
+    )
+    parser.add_argument(
+        "--seconds-per",
+        action="append",
+        default=[],
+        metavar="COLUMN=SECONDS",
+        help="a model of the service time where there is none, as in bytes=1e-6; repeatable",
+    )
+    parser.add_argument(
+        "--time-unit", choices=("s", "ms", "us", "ns"), help="of times, if their names do not say"
+    )
 
 
 def _compare(options: argparse.Namespace) -> None:
@@ -150,9 +168,30 @@ def _describe(options: argparse.Namespace) -> None:
 
 
 def _read(options: argparse.Namespace) -> "Workload":
-    workload = lbsim.Workload.from_trace(options.trace, options.format, skip_bad=options.skip_bad)
+    workload = lbsim.Workload.from_trace(
+        options.trace,
+        options.format,
+        columns=_pairs("--column", options.column),
+        seconds_per={
+            name: checks.not_negative("--seconds-per", name, seconds)
+            for name, seconds in _pairs("--seconds-per", options.seconds_per).items()
+        },
+        time_unit=options.time_unit,
+        skip_bad=options.skip_bad,
+    )
     requests = getattr(options, "requests", None)
     return workload if requests is None else workload.head(requests)
+
+
+def _pairs(flag: str, given: Sequence[str]) -> dict[str, str]:
+    """Split NAME=VALUE arguments."""
+    pairs = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise InputError(f"{flag} {text!r} is not of the form NAME=VALUE; write both")
+        pairs[name] = value
+    return pairs
 
 
 def _progress(jobs: Iterable[Any]) -> Iterable[Any]:

@@ -74,7 +74,8 @@ class Cluster:
         What the master believes about capacities (`ClusterView.weight`); the speeds (times
         concurrency, where they are many servers) by default.
     overhead_s : float, default 0
-        Computing that every request costs its worker beyond its own, in seconds.
+        Computing that every request costs its worker beyond its own, in seconds. A
+        workload's `load` does not count it.
     accept_s : float, default 0
         Time an event loop needs to accept a connection that was handed to it, in seconds.
     session_miss_s : float, default 0

@@ -115,6 +115,19 @@ def test_describe_a_trace_of_a_grid(shared, capsys):
     assert "C² = 8.53" in printed  # 8.5 by the description of the trace
 
 
+def test_a_trace_with_sizes_in_place_of_durations(tmp_path, capsys):
+    trace = tmp_path / "sizes.csv"
+    rows = "".join(f"{i},{1000 * (1 + i % 7)}\n" for i in range(50))
+    trace.write_text("when,bytes\n" + rows)
+    assert main(["describe", str(trace)]) == 2
+    assert "--seconds-per" in capsys.readouterr().err
+    given = ["--column", "arrival=when", "--seconds-per", "bytes=1e-6"]
+    assert main(["describe", str(trace), *given]) == 0
+    assert "service: mean 3.94 ms" in capsys.readouterr().out
+    assert main(["describe", str(trace), "--column", "arrival"]) == 2
+    assert "--column 'arrival' is not of the form NAME=VALUE" in capsys.readouterr().err
+
+
 def test_importing_is_light():
     """Heavy libraries are loaded when they are used, not by ``import lbsim``."""
     code = (

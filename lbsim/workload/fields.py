@@ -148,7 +148,8 @@ def _pick(
     elif "service" not in picked:
         raise InputError(
             f"{shown}; none is known as a service time. Name it, as in columns={{'service': "
-            "'elapsed_ms'}; or give a model of it, as in seconds_per={'bytes': 1e-6}; "
+            "'elapsed_ms'}; or give a model of it, as in seconds_per={'bytes': 1e-6} "
+            "(--column, --seconds-per); "
             + (LOG_REMEDY if table.meaning else "counts per interval make a lbsim.RateProfile")
         )
     if "arrival" not in picked:
