@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 import lbsim
 from lbsim.dispatch import INDEX_FROM, Requests, make_core, view, worker_leaving, worker_up
+from lbsim.dispatch.sight import change_load
 from lbsim.policies import LeastConnections, PowerOfD
 from lbsim.policy import UNLIMITED, Policy, least_loaded
 
@@ -22,12 +23,10 @@ def core_of(n):
 @pytest.mark.parametrize("n", [INDEX_FROM, 63, 64, 65, 100])
 @given(data=st.data())
 def test_the_search_tree_gives_the_same_answer_as_a_scan(n, data):
-    from lbsim import dispatch
-
     core, policy = core_of(n)
     loads = data.draw(st.lists(st.integers(0, 3), min_size=n, max_size=n))
     for worker, load in enumerate(loads):
-        dispatch._change_load(core, 0.0, worker, load)
+        change_load(core, 0.0, worker, load)
     down = data.draw(st.sets(st.integers(0, n - 1), max_size=n - 1))
     for worker in sorted(down):
         worker_leaving(core, policy, 0.0, worker)

@@ -1,0 +1,266 @@
+"""The transitions: what happened to a request or a worker, and what the master does about it."""
+
+import numpy as np
+
+from lbsim import queues
+from lbsim.dispatch.core import (
+    BAD_CHOICE,
+    CHOICE,
+    CURSOR,
+    IDLE,
+    LOST,
+    N_HELD,
+    N_UP,
+    NEXT_SERIAL,
+    Core,
+)
+from lbsim.dispatch.held import (
+    first_for,
+    hold,
+    sort_by_serial,
+    to_the_front,
+    unhold,
+    waiting_for,
+)
+from lbsim.dispatch.sight import change_load, reindex, request_of, view
+from lbsim.policy import HOLD, SHED, Policy, Request
+from lbsim.queues import NONE
+
+__all__ = [
+    "accepted",
+    "arrive",
+    "cancel",
+    "complete",
+    "pull",
+    "refused",
+    "resize",
+    "retry_due",
+    "worker_down",
+    "worker_leaving",
+    "worker_up",
+]
+
+
+def arrive(core: Core, policy: Policy, now: float, ticket: int) -> int:
+    """A new ticket reaches the master. Return its worker, `HOLD` or `SHED`."""
+    core.queues.serial[ticket] = core.count[NEXT_SERIAL]
+    core.count[NEXT_SERIAL] += 1
+    return _assign(core, policy, now, ticket)
+
+
+def accepted(core: Core, policy: Policy, now: float, worker: int) -> int:
+    """A worker acknowledges what it was handed. Return the held ticket that may follow."""
+    was_ready = core.ready[worker]
+    core.ready[worker] = True
+    ticket = pull(core, policy, now, worker)
+    news = core.settings.needs_ack and not was_ready
+    if ticket == NONE and news and core.is_up[worker]:
+        policy.on_ready(worker, now, view(core, now))
+    return ticket
+
+
+def complete(core: Core, policy: Policy, now: float, worker: int, ticket: int) -> int:
+    """A worker has answered. Return the held ticket that it takes next."""
+    _take_away(core, now, worker, ticket)
+    response = now - core.handed[ticket]
+    if core.latency[worker] == 0.0:
+        core.latency[worker] = response
+    else:
+        core.latency[worker] += core.settings.latency_gain * (response - core.latency[worker])
+    policy.on_complete(request_of(core, now, ticket), worker, response, now, view(core, now))
+    return pull(core, policy, now, worker)
+
+
+def cancel(core: Core, now: float, ticket: int) -> int:
+    """A ticket is no longer wanted. Return the worker it was at, which may now `pull`."""
+    n = len(core.in_flight)
+    place = core.place[ticket]
+    if place == IDLE:
+        return NONE
+    if place < n:
+        _take_away(core, now, place, ticket)
+        return place
+    unhold(core, ticket)
+    return NONE
+
+
+def worker_down(core: Core, policy: Policy, now: float, worker: int) -> np.ndarray:
+    """A worker is gone, and what it had with it.
+
+    Returns
+    -------
+    ndarray of int64
+        The tickets that were at the worker or waited for it, in order of arrival. They keep
+        their place ahead of the queue; the driver calls `retry_due` for each, in this order.
+    """
+    _leave(core, policy, now, worker)
+    core.latency[worker] = 0.0
+    core.ready[worker] = True
+    q = core.queues
+    waiting = waiting_for(core, worker)
+    tickets = np.empty(core.in_flight[worker] + len(waiting), np.int64)
+    found = 0
+    ticket = q.first[worker]
+    while ticket != NONE:
+        following = q.next[ticket]
+        _take_away(core, now, worker, ticket)
+        tickets[found] = ticket
+        found += 1
+        ticket = following
+    for ticket in waiting:
+        unhold(core, ticket)
+        tickets[found] = ticket
+        found += 1
+    sort_by_serial(q.serial, tickets)
+    to_the_front(core, tickets)
+    return tickets
+
+
+def worker_leaving(core: Core, policy: Policy, now: float, worker: int) -> np.ndarray:
+    """A worker takes no new requests but finishes what it has.
+
+    Returns
+    -------
+    ndarray of int64
+        The tickets that waited for it, in order of arrival, for `retry_due`.
+    """
+    _leave(core, policy, now, worker)
+    tickets = waiting_for(core, worker)
+    for ticket in tickets:
+        unhold(core, ticket)
+    sort_by_serial(core.queues.serial, tickets)
+    to_the_front(core, tickets)
+    return tickets
+
+
+def worker_up(core: Core, policy: Policy, now: float, worker: int) -> int:
+    """A worker joins (or joins again). Return the first held ticket that it takes."""
+    if not core.is_up[worker]:
+        position = core.count[N_UP]
+        while position > 0 and core.up[position - 1] > worker:
+            core.up[position] = core.up[position - 1]
+            position -= 1
+        core.up[position] = worker
+        core.count[N_UP] += 1
+        core.is_up[worker] = True
+        reindex(core, worker)
+        core.ready[worker] = False  # it is about to say that it is ready
+        policy.on_up(worker, now, view(core, now))
+    return accepted(core, policy, now, worker)
+
+
+def resize(core: Core, policy: Policy, now: float, worker: int, slots: int) -> int:
+    """Change how many requests may sit at a worker. Return the first held ticket it takes."""
+    core.slots[worker] = slots
+    return pull(core, policy, now, worker)
+
+
+def refused(core: Core, policy: Policy, now: float, worker: int, ticket: int) -> int:
+    """A worker hands a ticket back unserved; it is dispatched again, ahead of the queue.
+
+    The refusal is also the worker's acknowledgement: the driver calls `accepted` next.
+    """
+    _take_away(core, now, worker, ticket)
+    core.attempts[ticket] -= 1
+    again = np.empty(1, np.int64)
+    again[0] = ticket
+    to_the_front(core, again)
+    return _assign(core, policy, now, ticket)
+
+
+def retry_due(core: Core, policy: Policy, now: float, ticket: int) -> int:
+    """Dispatch a ticket again whose worker failed. Return as `arrive`, or `LOST`."""
+    if core.attempts[ticket] >= core.settings.max_attempts:
+        return LOST
+    return _assign(core, policy, now, ticket)
+
+
+def pull(core: Core, policy: Policy, now: float, worker: int) -> int:
+    """Give a worker the first held ticket that it may take. Return it, or `NONE`."""
+    if core.count[N_HELD] == 0 or not _open(core, worker):
+        return NONE
+    n = len(core.in_flight)
+    ticket = first_for(core, policy, now, worker)
+    own = queues.front(core.queues, n + worker)
+    if own != NONE and (
+        ticket == NONE or queues.before(core.queues, own, ticket, core.settings.ranked)
+    ):
+        ticket = own
+    if ticket != NONE:
+        unhold(core, ticket)
+        _hand(core, now, worker, ticket)
+    return ticket
+
+
+# --- private parts -------------------------------------------------------------------------
+
+
+def _assign(core: Core, policy: Policy, now: float, ticket: int) -> int:
+    """Ask the policy, check its answer and act on it."""
+    if core.count[N_UP] == 0:
+        return hold(core, policy, now, ticket, 2 * len(core.in_flight))
+    request = request_of(core, now, ticket)
+    worker = policy.choose(request, view(core, now))
+    core.count[CHOICE] = worker
+    if worker == HOLD:
+        worker = _any_open(core, policy, request)
+        if worker == NONE:
+            return hold(core, policy, now, ticket, 2 * len(core.in_flight))
+    elif worker == SHED:
+        return SHED
+    elif worker < 0 or worker >= len(core.in_flight) or not core.is_up[worker]:
+        return BAD_CHOICE
+    if not _open(core, worker):
+        return hold(core, policy, now, ticket, len(core.in_flight) + worker)
+    _hand(core, now, worker, ticket)
+    return worker
+
+
+def _open(core: Core, worker: int) -> bool:
+    return (
+        core.is_up[worker]
+        and core.in_flight[worker] < core.slots[worker]
+        and (core.ready[worker] or not core.settings.needs_ack)
+    )
+
+
+def _any_open(core: Core, policy: Policy, request: Request) -> int:
+    """Find a worker for a request that the policy would hold: the law forbids it to wait."""
+    n_up = core.count[N_UP]
+    for step in range(n_up):
+        worker = core.up[(core.count[CURSOR] + step) % n_up]
+        if _open(core, worker) and (not core.settings.choosy or policy.may_take(worker, request)):
+            core.count[CURSOR] = (core.count[CURSOR] + step + 1) % n_up
+            return worker
+    return NONE
+
+
+def _hand(core: Core, now: float, worker: int, ticket: int) -> None:
+    queues.append(core.queues, worker, ticket)
+    core.place[ticket] = worker
+    core.attempts[ticket] += 1
+    core.handed[ticket] = now
+    core.ready[worker] = False
+    change_load(core, now, worker, 1)
+
+
+def _take_away(core: Core, now: float, worker: int, ticket: int) -> None:
+    queues.remove(core.queues, worker, ticket, False)
+    core.place[ticket] = IDLE
+    change_load(core, now, worker, -1)
+
+
+def _leave(core: Core, policy: Policy, now: float, worker: int) -> None:
+    """Take a worker out of `up`, once."""
+    if not core.is_up[worker]:
+        return
+    n_up = core.count[N_UP]
+    position = 0
+    while core.up[position] != worker:
+        position += 1
+    for i in range(position, n_up - 1):
+        core.up[i] = core.up[i + 1]
+    core.count[N_UP] -= 1
+    core.is_up[worker] = False
+    reindex(core, worker)
+    policy.on_down(worker, now, view(core, now))
