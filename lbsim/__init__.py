@@ -18,7 +18,7 @@ master's decisions), `lbsim.engines` (virtual time), `lbsim.run` and `lbsim.expe
 
 from importlib.metadata import PackageNotFoundError, version
 
-from lbsim import data, plot, policies, stats, theory
+from lbsim import data, plot, policies, stats, teach, theory
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
 from lbsim.contract import check_policy
@@ -109,5 +109,6 @@ __all__ = [
     "simulate",
     "stats",
     "sweep",
+    "teach",
     "theory",
 ]

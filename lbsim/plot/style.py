@@ -21,13 +21,13 @@ def axes(ax: "Axes | None", size: tuple[float, float] = (6.4, 4.0)) -> "Axes":
     """Return the axes to draw on: the given ones or new ones.
 
     New ones belong to a figure of their own that pyplot does not keep, unless pyplot is in use
-    interactively: a notebook then shows and closes the figure itself.
+    interactively, or this is a notebook, which shows and closes pyplot's figures itself.
     """
     if ax is not None:
         return ax
     import sys
 
-    if "matplotlib.pyplot" in sys.modules:
+    if "matplotlib.pyplot" in sys.modules or "ipykernel" in sys.modules:
         import matplotlib.pyplot as plt
 
         return plt.subplots(figsize=size, layout="constrained")[1]
