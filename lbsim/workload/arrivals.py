@@ -103,7 +103,14 @@ class Poisson(Arrivals):
 
     def stream(self, rng: Generator, rate: float) -> Iterator[FloatArray]:
         """Yield arrival times in blocks."""
-        return running_sum(rng.standard_exponential(BLOCK) / rate for _ in itertools.repeat(None))
+        return running_sum(_gaps(rng, rate))
+
+
+def _gaps(rng: Generator, rate: float) -> Iterator[FloatArray]:
+    while True:
+        gaps = rng.standard_exponential(BLOCK)
+        gaps /= rate
+        yield gaps
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,9 @@ def recut(pieces: Iterable[Columns], size: int) -> Iterator[Columns]:
     waiting: list[Columns] = []
     rows = 0
     for piece in pieces:
+        if rows == 0 and len(piece.arrival) == size:
+            yield piece.frozen()
+            continue
         waiting.append(piece)
         rows += len(piece.arrival)
         if rows < size:
@@ -58,8 +61,8 @@ def recut(pieces: Iterable[Columns], size: int) -> Iterator[Columns]:
         whole = rows - rows % size
         for first in range(0, whole, size):
             yield joined.take(slice(first, first + size)).frozen()
-        waiting = [joined.take(slice(whole, None))]
         rows -= whole
+        waiting = [joined.take(slice(whole, None))] if rows else []
     if rows:
         yield join(waiting).frozen()
 

@@ -17,7 +17,7 @@ from lbsim.hashing import hash64_array
 from lbsim.workload.arrivals import BLOCK, Arrivals, ClosedLoop
 from lbsim.workload.columns import Columns
 from lbsim.workload.given import as_law
-from lbsim.workload.laws import Law
+from lbsim.workload.laws import Deterministic, Law
 
 __all__ = ["Kind", "Recipe", "Sessions"]
 
@@ -101,7 +101,12 @@ class Recipe:
     replication: int = 0  # another number gives other, independent random numbers
 
     def blocks(self) -> Iterator[Columns]:
-        """Yield the columns in pieces of `BLOCK` requests, the last one shorter."""
+        """Yield the columns in pieces of `BLOCK` requests, the last one shorter.
+
+        What is the same for all requests is one array that the pieces share: in a long run,
+        writing it again and again would take longer than drawing the rest.
+        """
+        unknown = np.full(BLOCK, np.nan)
         drawn = zip(self._arrivals(), self._keys(), self._marks(), self._extras(), strict=False)
         pieces = itertools.islice(drawn, -(-self.n // BLOCK))
         for i, (times, keys, marks, extras) in enumerate(pieces):
@@ -110,7 +115,7 @@ class Recipe:
             arrival, client, think = times
             cpu, wait, kind, priority = marks
             error, payload = extras
-            size = (cpu + wait) * error
+            size = unknown if error is None else (cpu + wait) * error
             columns = Columns(
                 arrival, cpu, wait, keys, kind, priority, size, payload, client, think
             )
@@ -162,34 +167,47 @@ class Recipe:
         """Yield cpu, wait, kind and priority."""
         kinds = list(self.kinds.values())
         which, urgency = self._stream(KINDS), self._stream(PRIORITIES)
-        computing = [self._stream(SERVICE + i) for i in range(len(kinds))]
-        waiting = [self._stream(WAIT + i) for i in range(len(kinds))]
+        computing = [
+            _draws(kind.service, self._stream(SERVICE + i)) for i, kind in enumerate(kinds)
+        ]
+        waiting = [_draws(kind.wait, self._stream(WAIT + i)) for i, kind in enumerate(kinds)]
         kind_edges = np.cumsum([kind.share for kind in kinds])[:-1]
         own = np.array([kind.priority for kind in kinds], np.int64)
         edges = None if self.priorities is None else np.cumsum(self.priorities)[:-1]
+        number, priority = np.zeros(BLOCK, np.int64), np.full(BLOCK, own[0])
         while True:
             if len(kinds) == 1:
-                number = np.zeros(BLOCK, np.int64)
+                cpu, wait = next(computing[0]), next(waiting[0])
             else:
                 number = np.searchsorted(kind_edges, which.random(BLOCK), side="right")
-            cpu, wait = np.empty(BLOCK), np.empty(BLOCK)
-            for i, kind in enumerate(kinds):
-                mine = number == i
-                cpu[mine] = kind.service.draw(computing[i], BLOCK)[mine]
-                wait[mine] = kind.wait.draw(waiting[i], BLOCK)[mine]
-            if edges is None:
+                cpu, wait = np.empty(BLOCK), np.empty(BLOCK)
+                for i in range(len(kinds)):
+                    mine = number == i
+                    cpu[mine] = next(computing[i])[mine]
+                    wait[mine] = next(waiting[i])[mine]
                 priority = own[number]
-            else:
+            if edges is not None:
                 priority = np.searchsorted(edges, urgency.random(BLOCK), side="right")
-            yield cpu, wait, number.astype(np.int64), priority.astype(np.int64)
+            yield (
+                cpu,
+                wait,
+                number.astype(np.int64, copy=False),
+                priority.astype(np.int64, copy=False),
+            )
 
-    def _extras(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield estimate / service time, and the payload."""
-        sizes, payloads = self._stream(SIZES), self._stream(PAYLOADS)
-        unknown = np.full(BLOCK, np.nan)
-        while True:
+    def _extras(self) -> Iterator[tuple[np.ndarray | None, np.ndarray]]:
+        """Yield estimate / service time, None if there is no estimate, and the payload."""
+        sizes = self._stream(SIZES)
+        for payload in _draws(self.payload, self._stream(PAYLOADS)):
             if self.size_error is None:
-                error = unknown
+                yield None, payload
             else:
-                error = np.exp(self.size_error * sizes.standard_normal(BLOCK))
-            yield error, self.payload.draw(payloads, BLOCK)
+                yield np.exp(self.size_error * sizes.standard_normal(BLOCK)), payload
+
+
+def _draws(law: Law, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Yield blocks of a law's draws; of a constant, the same block again and again."""
+    if isinstance(law, Deterministic):
+        yield from itertools.repeat(law.draw(rng, BLOCK))
+    while True:
+        yield law.draw(rng, BLOCK)

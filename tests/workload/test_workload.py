@@ -123,6 +123,16 @@ def test_streamed_equals_eager(size):
     assert equal(join([*workload.chunks(size)]), workload.columns)  # from the columns, now
 
 
+def test_pieces_share_what_is_the_same_for_all_requests():
+    workload = plain(3 * BLOCK)
+    first, second, third = workload.chunks()
+    for name in ("wait", "key", "kind", "priority", "size", "payload", "client", "think"):
+        assert np.shares_memory(getattr(first, name), getattr(second, name)), name
+        assert not getattr(first, name).flags.writeable
+    assert not np.shares_memory(first.arrival, second.arrival)
+    assert equal(join([first, second, third]), workload.columns)
+
+
 def test_a_shorter_workload_is_the_beginning_of_a_longer_one():
     long = Workload.synthetic(BLOCK + 500, **EVERYTHING)
     for n in (1, 500, BLOCK, BLOCK + 1):
