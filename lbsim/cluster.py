@@ -5,6 +5,7 @@ What is described here is what policies work *on*; nothing here decides who gets
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from lbsim import checks
@@ -187,6 +188,35 @@ class Cluster:
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    @classmethod
+    def calibrated(cls, path: str | Path, workers: int, **options: Any) -> "Cluster":
+        """Return a cluster with the costs that were measured on some machine.
+
+        Parameters
+        ----------
+        path : str or Path
+            A file that ``python -m live calibrate`` has written.
+        workers : int
+        **options
+            As for `Cluster`; `master`, `overhead_s`, `accept_s` and the restart time come from
+            the file. The discipline is "event_loop" if not given.
+
+        See Also
+        --------
+        lbsim.calibration.Calibration : also predicts, with the jitter that was measured.
+        """
+        from lbsim.calibration import Calibration
+
+        return Calibration.load(path).apply(cls(workers, **{"discipline": "event_loop", **options}))
+
+    def changed(self, **changes: Any) -> "Cluster":
+        """Return the same cluster with other values of some parameters."""
+        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        del given["capacity"]  # it follows from the others
+        if self.discipline == "event_loop":
+            del given["concurrency"]
+        return Cluster(**{**given, **changes})
 
     @property
     def wait_holds_worker(self) -> bool:

@@ -1,5 +1,7 @@
 """As much of an HTTP/1.1 answer as a load generator must understand: where it ends."""
 
+import math
+
 __all__ = ["Answer"]
 
 _LAST_CHUNK = b"0\r\n\r\n"
@@ -16,18 +18,24 @@ class Answer:
         0 until the head is complete.
     worker : int
         Process id from ``X-Worker``, 0 if the server does not tell.
+    started, served : float
+        When the server says that its handler began and was through, in seconds of
+        CLOCK_MONOTONIC (``X-Started-Ns``, ``X-Served-Ns``); NaN if it does not tell.
     is_complete : bool
     keeps : bool
         Whether the connection can be used again.
     """
 
-    __slots__ = ("_buffer", "_left", "is_complete", "keeps", "status", "worker")
+    __slots__ = (
+        "_buffer", "_left", "is_complete", "keeps", "served", "started", "status", "worker",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self._buffer = b""
         self._left = 0
         self.status = 0
         self.worker = 0
+        self.started = self.served = math.nan
         self.is_complete = False
         self.keeps = True
 
@@ -73,6 +81,10 @@ class Answer:
                 self.keeps = False
             elif name == b"x-worker" and value.isdigit():
                 self.worker = int(value)
+            elif name == b"x-started-ns" and value.isdigit():
+                self.started = int(value) * 1e-9
+            elif name == b"x-served-ns" and value.isdigit():
+                self.served = int(value) * 1e-9
         if self.status in (204, 304):
             self._left = 0
 

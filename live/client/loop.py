@@ -79,6 +79,8 @@ class Loop:
         self.end = [OPEN] * tickets
         self.status = [0] * tickets
         self.worker = [0] * tickets
+        self.started = [nan] * tickets
+        self.served = [nan] * tickets
         self.tries: dict[int, int] = {}  # the present try of each open row
         self.live: dict[int, _Connection] = {}  # by ticket
         self.by_descriptor: dict[int, _Connection] = {}
@@ -86,6 +88,7 @@ class Loop:
         self.agenda: list[tuple[float, int, int]] = []  # (time, what, ticket)
         self.position = 0
         self.left = len(self.rows)
+        self.last_event = start
         self.is_stopped = False
         self.poller = select.epoll()
 
@@ -111,6 +114,8 @@ class Loop:
                 arrival[self.position] if self.position < len(arrival) else math.inf,
                 self.agenda[0][0] if self.agenda else math.inf,
             )
+            if following == math.inf and now - self.last_event > self.task.grace_s:
+                break  # the server has lost what is still open
             sleep = min(following - time.monotonic(), _LONGEST_SLEEP_S)
             if sleep > 0:
                 select.select([self.poller], [], [], sleep)
@@ -208,6 +213,7 @@ class Loop:
         self._plan(now + wait, _TRY, ticket)
 
     def _note(self, ticket: int, end: int, now: float) -> None:
+        self.last_event = now
         self.ended[ticket] = now
         self.end[ticket] = end
 
@@ -224,7 +230,7 @@ class Loop:
 
     def _send(self, ticket: int) -> None:
         connection = self._idle_connection(ticket) or self._new_connection(ticket)
-        self.sent[ticket] = time.monotonic()
+        self.sent[ticket] = self.last_event = time.monotonic()
         if connection is None:
             self._fail(ticket, REFUSED, record.LOST)
             return
@@ -311,6 +317,8 @@ class Loop:
         answer, ticket = connection.answer, connection.ticket
         self.status[ticket] = answer.status
         self.worker[ticket] = answer.worker
+        self.started[ticket] = answer.started
+        self.served[ticket] = answer.served
         del self.live[ticket]
         if self.task.keep_alive and answer.keeps and not connection.out:
             connection.ticket = -1

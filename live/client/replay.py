@@ -20,7 +20,10 @@ from live.client.task import Task
 
 __all__ = ["Replay", "replay"]
 
-COLUMNS = ("due", "finished", "outcome", "sent", "ended", "end", "status", "worker")
+COLUMNS = (
+    "due", "finished", "outcome", "sent", "ended", "end", "status", "worker", "started",
+    "served",
+)  # fmt: skip
 PER_PROCESS = 3000.0
 """Requests a second that one process is trusted with (it can do about twice as many)."""
 HEAD_START_S = 0.05
@@ -49,6 +52,8 @@ class Replay:
         HTTP status, 0 if there was none.
     worker : ndarray of int64, shape (tickets,)
         Process id of the worker, 0 if the server does not tell.
+    started, served : ndarray of float64, shape (tickets,)
+        When the server says that its handler began and was through; NaN if it does not.
     lateness : Lateness
         Of first copies.
     is_complete : bool
@@ -64,6 +69,8 @@ class Replay:
     end: np.ndarray
     status: np.ndarray
     worker: np.ndarray
+    started: np.ndarray
+    served: np.ndarray
     lateness: Lateness
     is_complete: bool
 

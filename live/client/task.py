@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lbsim import checks
 from lbsim.client import Client
 from lbsim.errors import InputError
 
@@ -51,6 +52,9 @@ class Task:
     jitter_seed : int
     keep_alive : bool
         Whether connections are used again. By default each request has its own.
+    grace_s : float
+        When nothing is to be sent any more and nothing has happened for so long, the requests
+        that are still open are called unfinished.
     """
 
     address: tuple[str, int]
@@ -64,6 +68,7 @@ class Task:
     client: Client
     jitter_seed: int = 0
     keep_alive: bool = False
+    grace_s: float = 60.0
 
     @classmethod
     def of(
@@ -76,6 +81,7 @@ class Task:
         key_from: str = "query",
         jitter_seed: int = 0,
         keep_alive: bool = False,
+        grace_s: float = 60.0,
     ) -> "Task":
         """Describe how a workload is sent to a server.
 
@@ -94,6 +100,7 @@ class Task:
         jitter_seed : int, default 0
             Of the retries' jitter.
         keep_alive : bool, default False
+        grace_s : float, default 60
         """
         if key_from not in KEY_FROM:
             raise InputError(
@@ -114,6 +121,7 @@ class Task:
             Client() if client is None else client,
             jitter_seed,
             keep_alive,
+            checks.positive("Task", "grace_s", grace_s),
         )
 
     @property
@@ -153,6 +161,7 @@ class Task:
             "client": vars(self.client),
             "jitter_seed": self.jitter_seed,
             "keep_alive": self.keep_alive,
+            "grace_s": self.grace_s,
         }
         np.savez(
             path,
@@ -184,6 +193,7 @@ class Task:
                 Client(**others["client"]),
                 others["jitter_seed"],
                 others["keep_alive"],
+                others["grace_s"],
             )
 
     def at(self, address: tuple[str, int]) -> "Task":

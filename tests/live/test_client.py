@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lbsim import Client, ClosedLoop, Cluster, Deterministic, InputError, Sessions, Workload
-from lbsim.engines.record import LOST, OK, SHED, TIMEOUT
+from lbsim.engines.record import LOST, OK, SHED, TIMEOUT, UNFINISHED
 from live.client import Lateness, Task, replay
 from live.client.answers import Answer
 from live.client.loop import ENDS
@@ -165,6 +165,21 @@ def test_a_timeout_counts_from_when_the_request_was_due():
         forever.set()
     assert result.outcome.tolist() == [OK, TIMEOUT] * 5
     assert ((result.finished - result.due)[1::2] >= 0.5).all()
+
+
+def test_what_the_server_has_lost_is_called_unfinished():
+    forever = threading.Event()
+
+    def answer(request: Request, _: int) -> bytes:
+        if request.id == 1:
+            forever.wait(30)
+        return ANSWER
+
+    with server(answer) as (address, _):
+        result = replay(Task.of(workload(3), address, grace_s=0.5))
+        forever.set()
+    assert result.outcome.tolist() == [OK, UNFINISHED, OK]
+    assert np.isnan(result.finished[1])
 
 
 def test_retries_are_tickets_of_their_own():

@@ -1,0 +1,255 @@
+"""What a machine costs, measured beforehand, and what a simulation then predicts.
+
+A calibration holds the times that a real master and real workers take beside the requests' own
+work. They enter the simulator as physics: a master that is a server, a worker that is occupied
+for longer than the work it does, a way to the server and back that takes time. None of them is
+fitted to the latencies that are to be predicted.
+
+A policy that looks at load is chaotic: a jitter of 0.1 ms sends most requests elsewhere. So a
+prediction is not one simulated run but many, each with its own draws of the measured jitter.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from lbsim import checks
+from lbsim.client import Client
+from lbsim.cluster import Cluster, Master
+from lbsim.engines.record import OK
+from lbsim.errors import InputError
+from lbsim.policy import Policy
+from lbsim.simulate import simulate
+
+if TYPE_CHECKING:
+    from lbsim.workload import Workload
+
+__all__ = ["Calibration", "Prediction"]
+
+VERSION = 1
+SPREADS = ("before", "overrun", "after")  # in the order in which they are drawn
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a machine costs; all times in seconds.
+
+    Attributes
+    ----------
+    accept_s, dispatch_s, per_byte_s : float
+        The master's processor time: to accept a connection, read and decide; to hand it over and
+        to hear of it; for each byte that crosses it in mode "message".
+    worker_accept_s : float
+        A worker's time to take a connection off its channel.
+    overrun : tuple of float
+        By how much longer a request occupies its worker than its own work: quantiles at evenly
+        spaced probabilities, the smallest and the largest included.
+    before : tuple of float
+        From when a request is due until an idle worker begins with it, without the master's own
+        time: the load generator's lateness, the network, wake-ups. Quantiles.
+    after : tuple of float
+        From the end of the handler until the client has the answer. Quantiles.
+    restart_s : float
+        From a worker's death until its successor is up.
+    machine : dict
+        Where it was measured.
+    """
+
+    accept_s: float
+    dispatch_s: float
+    per_byte_s: float
+    worker_accept_s: float
+    overrun: tuple[float, ...]
+    before: tuple[float, ...]
+    after: tuple[float, ...]
+    restart_s: float
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "restart_s"):
+            checks.not_negative("Calibration", name, getattr(self, name))
+        for name in SPREADS:
+            values = np.asarray(getattr(self, name), np.float64)
+            if len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) < 0).any():
+                raise InputError(
+                    f"Calibration: {name} is not an ascending list of two or more numbers; "
+                    "measure it again with: python -m live calibrate"
+                )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` has written."""
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            version = data.pop("version")
+            for name in SPREADS:
+                data[name] = tuple(data[name])
+            calibration = cls(**data)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{path} does not exist; write a calibration with: python -m live calibrate"
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"{path} is not a calibration ({error}); write one with: python -m live calibrate"
+            ) from error
+        if version != VERSION:
+            raise InputError(
+                f"{path} has version {version}, and this lbsim reads {VERSION}; "
+                "measure again with: python -m live calibrate"
+            )
+        return calibration
+
+    def save(self, path: str | Path) -> None:
+        """Write a small JSON file."""
+        text = json.dumps({"version": VERSION, **vars(self)}, indent=1)
+        Path(path).write_text(text + "\n", encoding="utf-8")
+
+    # --- into the simulator ------------------------------------------------------------------
+
+    def apply(self, cluster: Cluster, *, mode: str = "pass") -> Cluster:
+        """Return the cluster with this machine's costs.
+
+        Parameters
+        ----------
+        cluster : Cluster
+            Its own `master`, `overhead_s`, `accept_s` and restart time are replaced.
+        mode : {"pass", "message"}
+            Bytes cost the master only if they cross it.
+
+        Notes
+        -----
+        The mean overrun becomes `overhead_s`, less what the event loop's `accept_s` says already.
+        """
+        is_loop = cluster.discipline == "event_loop"
+        accept_s = self.worker_accept_s if is_loop else 0.0
+        mean = max(0.0, float(np.mean(self._draw("overrun", None, 10_001))) - accept_s)
+        faults = cluster.faults
+        return cluster.changed(
+            master=Master(
+                self.accept_s, self.dispatch_s, self.per_byte_s if mode == "message" else 0.0
+            ),
+            overhead_s=mean,
+            accept_s=accept_s,
+            faults=type(faults)(
+                *faults.schedule,
+                detect_s=faults.detect_s,
+                restart_s=self.restart_s,
+                backoff=faults.backoff,
+                backoff_limit_s=faults.backoff_limit_s,
+                healthy_s=faults.healthy_s,
+            ),
+        )
+
+    def perturb(
+        self, workload: "Workload", seed: int | Sequence[int]
+    ) -> tuple["Workload", np.ndarray, np.ndarray]:
+        """Return the workload as the server would see it, with one draw of the jitter.
+
+        Parameters
+        ----------
+        workload : Workload
+        seed : int or sequence of int
+
+        Returns
+        -------
+        workload : Workload
+            Arrivals later by `before` and work longer by how far `overrun` is from its mean.
+        rows : ndarray of int64, shape (n,)
+            For each of its rows, the row of the given workload: two may have changed places.
+        outside : ndarray of float64, shape (n,)
+            What the client waits beside what the simulation says, for each of its rows.
+        """
+        n = len(workload)
+        rng = np.random.default_rng(seed)
+        before, overrun, after = (self._draw(name, rng, n) for name in SPREADS)
+        mean = float(np.mean(self._draw("overrun", None, 10_001)))
+        rows = workload.columns
+        cpu = np.maximum(0.0, rows.cpu + overrun - mean)
+        if workload.client.max() >= 0:
+            changed = rows._replace(cpu=cpu, think=rows.think + before + after)
+            return replace(workload, recipe=None, rows=changed), np.arange(n), before + after
+        arrival = rows.arrival + before
+        order = np.argsort(arrival, kind="stable")
+        changed = rows._replace(arrival=arrival, cpu=cpu).take(order)
+        return replace(workload, recipe=None, rows=changed), order, (before + after)[order]
+
+    def _draw(self, name: str, rng: np.random.Generator | None, n: int) -> np.ndarray:
+        """Draw from one of the spreads, linear between its quantiles; evenly without an rng."""
+        quantiles = np.asarray(getattr(self, name), np.float64)
+        at = np.linspace(0.0, 1.0, n) if rng is None else rng.random(n)
+        return np.interp(at, np.linspace(0.0, 1.0, len(quantiles)), quantiles)
+
+    def predict(
+        self,
+        workload: "Workload",
+        policy: Policy,
+        cluster: Cluster,
+        *,
+        replays: int = 200,
+        seed: int = 0,
+        jitter_seed: int = 0,
+        client: Client | None = None,
+        mode: str = "pass",
+        engine: str = "auto",
+        progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    ) -> "Prediction":
+        """Simulate the same requests many times, each time with other jitter.
+
+        Parameters
+        ----------
+        workload, policy, cluster, client, engine
+            As for `lbsim.simulate`; the cluster gets this machine's costs.
+        replays : int, default 200
+        seed : int, default 0
+            Of the policy's chance, the same in every replay as in the measured run.
+        jitter_seed : int, default 0
+        mode : {"pass", "message"}
+        progress : callable
+            Wraps the iteration over replays.
+        """
+        replays = checks.count("predict", "replays", replays)
+        costly = self.apply(cluster, mode=mode)
+        latency = np.full((replays, len(workload)), np.nan)
+        for i in progress(range(replays)):
+            seen, rows, outside = self.perturb(workload, (jitter_seed, i))
+            run = simulate(seen, policy, costly, engine=engine, seed=seed, client=client)
+            # Without `before`, which the simulated arrival includes.
+            latency[i, rows] = np.where(run.outcome == OK, run.latency + outside, np.nan)
+        return Prediction(latency)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Latencies of the same requests in many simulated replays.
+
+    Attributes
+    ----------
+    latency : ndarray of float64, shape (replays, n)
+        Seconds; NaN where there was no answer.
+    """
+
+    latency: np.ndarray
+
+    def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float, float]:
+        """Return where a measured quantile should lie.
+
+        Returns
+        -------
+        low, middle, high : float
+            Seconds: the ends of the prediction interval, and the median of the replays.
+        """
+        tail = (1.0 - confidence) / 2.0
+        each = np.nanquantile(self.latency, q, axis=1)
+        low, middle, high = np.quantile(each, [tail, 0.5, 1.0 - tail])
+        return float(low), float(middle), float(high)
+
+    def median(self) -> np.ndarray:
+        """Return each request's median latency over the replays, in seconds."""
+        return np.asarray(np.nanmedian(self.latency, axis=0))

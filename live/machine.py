@@ -1,0 +1,106 @@
+"""What machine a measurement was made on, and what else happened on it meanwhile."""
+
+import os
+import platform
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+__all__ = ["STEAL_LIMIT", "Disturbance", "Watch", "facts"]
+
+STEAL_LIMIT = 0.02
+"""Share of the processors' time that others may take from a virtual machine before what was
+measured on it is not trusted."""
+
+
+def facts() -> dict[str, Any]:
+    """Return what a reader of the measurement must know of the machine; JSON can hold it."""
+    return {
+        "cpu": _cpu(),
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        **{name: _version(name) for name in ("lbsim", "numpy", "uvicorn", "httptools")},
+    }
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What the machine did between two moments.
+
+    Attributes
+    ----------
+    steal : float
+        Share of the processors' time that the hypervisor gave to others.
+    busy : float
+        Share in which the processors did anything, the measurement included.
+    waiting : float
+        Share of time in which some process had to wait for a processor (pressure stall
+        information); NaN where the kernel does not tell.
+    """
+
+    steal: float
+    busy: float
+    waiting: float
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether what was measured meanwhile may be trusted."""
+        return self.steal <= STEAL_LIMIT
+
+    def __str__(self) -> str:
+        return (
+            f"{self.steal:.1%} of processor time stolen, processors {self.busy:.0%} busy, "
+            f"somebody waiting for one {self.waiting:.0%} of the time"
+        )
+
+
+class Watch:
+    """Looks at the machine when it is made, and again at each `look`."""
+
+    def __init__(self) -> None:
+        self._before = _look()
+
+    def look(self) -> Disturbance:
+        """Return what happened since the watch was made."""
+        (when, ticks, stalled), (then, before, earlier) = _look(), self._before
+        spent = [now - past for now, past in zip(ticks, before, strict=True)]
+        total = max(1, sum(spent))
+        idle = spent[3] + spent[4]
+        return Disturbance(
+            steal=spent[7] / total,
+            busy=1.0 - idle / total,
+            waiting=(stalled - earlier) / max(1e-9, when - then),
+        )
+
+
+def _look() -> tuple[float, list[int], float]:
+    """Return the time, the processors' ticks by use (proc(5), /proc/stat), seconds of stalls."""
+    first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0]
+    # user nice system idle iowait irq softirq steal; guest times are in user already
+    ticks = [int(word) for word in first.split()[1:9]]
+    try:
+        some = Path("/proc/pressure/cpu").read_text(encoding="ascii").split("\n", 1)[0]
+        stalled = int(some.rpartition("total=")[2]) * 1e-6
+    except OSError:
+        stalled = float("nan")
+    return time.monotonic(), ticks, stalled
+
+
+def _cpu() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.machine()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,71 @@
+"""Run Node.js's own cluster beside ours, if there is a ``node``."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from typing import NamedTuple
+
+from lbsim import checks
+from lbsim.errors import InputError
+
+__all__ = ["SCHEDULINGS", "Peer", "node_cluster"]
+
+SCHEDULINGS = ("rr", "none")
+"""Node's ``SCHED_RR`` (its default on Linux) and ``SCHED_NONE``."""
+
+
+class Peer(NamedTuple):
+    """A server that runs.
+
+    Attributes
+    ----------
+    address : (str, int)
+    pids : tuple of int
+        Of its workers.
+    version : str
+    """
+
+    address: tuple[str, int]
+    pids: tuple[int, ...]
+    version: str
+
+
+@contextmanager
+def node_cluster(workers: int, scheduling: str = "rr") -> Iterator[Peer]:
+    """Run ``node_cluster.js`` until the block is left.
+
+    Parameters
+    ----------
+    workers : int
+    scheduling : {"rr", "none"}
+    """
+    workers = checks.count("node_cluster", "workers", workers)
+    if scheduling not in SCHEDULINGS:
+        raise InputError(
+            f"scheduling = {scheduling!r} is not one of Node's; give one of "
+            f"{', '.join(SCHEDULINGS)}"
+        )
+    program = shutil.which("node")
+    if program is None:
+        raise InputError("there is no program node; install Node.js, or leave this curve out")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    with (
+        as_file(files("live.peers") / "node_cluster.js") as script,
+        subprocess.Popen(
+            [program, str(script), str(workers), scheduling], stdout=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            if not line:
+                raise InputError(f"node {version.stdout.strip()} could not start {script.name}")
+            started = json.loads(line)
+            yield Peer(
+                ("127.0.0.1", started["port"]), tuple(started["pids"]), version.stdout.strip()
+            )
+        finally:
+            process.terminate()

@@ -1,0 +1,38 @@
+// Node.js's own cluster, serving the lab's work: GET /work?cpu_ms=5&wait_ms=20
+//   node node_cluster.js WORKERS rr|none [PORT]
+'use strict';
+const cluster = require('node:cluster');
+const http = require('node:http');
+const [workers, scheduling, port] = process.argv.slice(2);
+
+if (cluster.isPrimary) {
+  cluster.schedulingPolicy = scheduling === 'none' ? cluster.SCHED_NONE : cluster.SCHED_RR;
+  let listening = 0;
+  cluster.on('listening', (worker, address) => {
+    listening += 1;
+    if (listening === Number(workers)) {
+      const pids = Object.values(cluster.workers).map((w) => w.process.pid);
+      console.log(JSON.stringify({ event: 'listening', port: address.port, pids }));
+    }
+  });
+  cluster.on('exit', () => cluster.fork());
+  for (let i = 0; i < Number(workers); i += 1) cluster.fork();
+  process.on('SIGTERM', () => process.exit(0)); // its workers leave with it
+} else {
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  http.createServer((request, response) => {
+    const started = process.hrtime.bigint(); // CLOCK_MONOTONIC, as in all our stamps
+    const asked = new URL(request.url, 'http://lab').searchParams;
+    const deadline = performance.now() + Number(asked.get('cpu_ms') || 0);
+    // Blocks the event loop without needing a core, as the lab's own application does.
+    for (let left; (left = deadline - performance.now()) > 0;) Atomics.wait(never, 0, 0, left);
+    const answer = () => {
+      response.setHeader('X-Worker', process.pid);
+      response.setHeader('X-Started-Ns', String(started));
+      response.setHeader('X-Served-Ns', String(process.hrtime.bigint()));
+      response.end('ok');
+    };
+    const wait = Number(asked.get('wait_ms') || 0);
+    if (wait > 0) setTimeout(answer, wait); else answer();
+  }).listen(Number(port || 0), '127.0.0.1');
+}
