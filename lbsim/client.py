@@ -11,7 +11,7 @@ TAKE_BACK = ("nothing", "held", "queued", "service")
 """What is taken back when a client gives a request up: each word includes the ones before."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Client:
     """What a client does when its answer is late.
 
@@ -63,6 +63,14 @@ class Client:
                 f"Client: take_back = {self.take_back!r} is not known; "
                 f"give one of {', '.join(TAKE_BACK)}"
             )
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{name}={getattr(self, name)!r}"
+            for name, about in self.__dataclass_fields__.items()
+            if getattr(self, name) != about.default
+        ]
+        return f"Client({', '.join(shown)})"
 
     @property
     def copies(self) -> int:

@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,10 @@ from lbsim.measures import MEASURES, measure
 from lbsim.policy import Policy
 from lbsim.run import Run
 from lbsim.simulate import simulate
-from lbsim.stats.intervals import Interval, interval_of_draws, replication_interval
+from lbsim.stats.intervals import Interval, replication_interval
 from lbsim.stats.paired import PairedDifference, paired_differences
 from lbsim.stats.ranking import rank
+from lbsim.stats.resampled import resampled_interval
 from lbsim.stats.warmup import mser5
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ class Comparison:
                 "policies see the same requests"
             )
         return (
-            f"{level} percentile intervals over {self.replications} moving-block resamples of the "
-            "trace; the estimates are those of the trace itself"
+            f"{level} intervals by the bootstrap standard error of {self.replications} "
+            "moving-block resamples, around the figure of the trace itself"
         )
 
     def interval(self, policy: str, name: str) -> Interval | None:
@@ -89,21 +90,22 @@ class Comparison:
             values = self.figures[policy][name]
             if np.isnan(values).any():
                 return None
-            # Shares and counts may rightly be the same in every replication.
-            constant = next(m for m in MEASURES if m.name == name).unit != "s"
+            about = next(m for m in MEASURES if m.name == name)
+            is_time = about.unit == "s"
             if self.workload.is_synthetic and len(values) > 1:
-                found = replication_interval(values, self.confidence, allow_constant=constant)
+                # Shares and counts may rightly be the same in every replication.
+                found = replication_interval(values, self.confidence, allow_constant=not is_time)
             elif len(values) > 2:
-                found = interval_of_draws(
-                    float(values[0]),
-                    values[1:],
-                    self.confidence,
-                    f"{len(values) - 1} moving-block resamples",
-                    allow_constant=True,
+                found = resampled_interval(
+                    float(values[0]), values[1:], self.confidence, logarithmic=is_time
                 )
             else:
                 value = float(values[0])
                 found = Interval(value, value, value, self.confidence, "a single run")
+            # What cannot be is no part of an interval.
+            found = replace(
+                found, low=max(found.low, about.least), high=min(found.high, about.most)
+            )
             self._intervals[key] = found
         return self._intervals[key]
 
@@ -148,39 +150,55 @@ class Comparison:
         Returns
         -------
         DataFrame
-            Columns ``rank``, ``policy``, ``estimate``, ``low``, ``high``.
+            Columns ``rank``, ``policy``, ``estimate``, ``low``, ``high``. A policy without the
+            measure (no request was answered) comes last, with NaN.
         """
         import pandas as pd
 
         self._check_measure(by)
-        if self.replications > 1:
-            lines = rank(self._paired(by), self.confidence, allow_constant=True)
+        figures = self._figures_of(by)
+        if self.replications > 1 and figures:
+            lines = rank(
+                figures,
+                self.confidence,
+                allow_constant=True,
+                resampled=not self.workload.is_synthetic,
+            )
             ranks = {line.name: line.rank for line in lines}
         else:
-            values = {policy: float(self.figures[policy][by][0]) for policy in self.policies}
+            values = {policy: float(of_it[0]) for policy, of_it in figures.items()}
             ranks = {p: 1 + sum(v < values[p] for v in values.values()) for p in values}
         rows = []
         for policy in self.policies:
             found = self.interval(policy, by)
-            if found is not None:
-                rows.append((ranks[policy], policy, found.estimate, found.low, found.high))
+            place = ranks.get(policy, len(ranks) + 1)
+            ends = (np.nan,) * 3 if found is None else (found.estimate, found.low, found.high)
+            rows.append((place, policy, *ends))
         table = pd.DataFrame(rows, columns=["rank", "policy", "estimate", "low", "high"])
         return table.sort_values(["rank", "estimate"], ignore_index=True)
 
     def differences(self, by: str = "p99") -> dict[tuple[str, str], tuple[PairedDifference, float]]:
-        """Return every pair's difference over paired replications, and Holm's p-value."""
+        """Return every pair's difference over paired replications, and Holm's p-value.
+
+        Policies without the measure are left out.
+        """
         self._check_measure(by)
         if self.replications < 2:
             raise InputError(
                 f"replications = {self.replications}: a difference needs at least 2; compare with "
                 "more replications"
             )
-        return paired_differences(self._paired(by), self.confidence, allow_constant=True)
+        return paired_differences(
+            self._figures_of(by),
+            self.confidence,
+            allow_constant=True,
+            resampled=not self.workload.is_synthetic,
+        )
 
-    def _paired(self, by: str) -> dict[str, np.ndarray]:
-        """Return the replications that may be paired: of a trace, its resamples."""
-        first = 0 if self.workload.is_synthetic else 1
-        return {policy: self.figures[policy][by][first:] for policy in self.policies}
+    def _figures_of(self, by: str) -> dict[str, np.ndarray]:
+        """Return the figures of the policies that have this measure."""
+        of_all = {policy: self.figures[policy][by] for policy in self.policies}
+        return {policy: of_it for policy, of_it in of_all.items() if not np.isnan(of_it).any()}
 
     def _check_measure(self, name: str) -> None:
         names = [m.name for m in MEASURES]

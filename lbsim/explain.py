@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lbsim.engines.record import OUTCOMES
+from lbsim.units import duration
 
 if TYPE_CHECKING:
     from lbsim.run import Run
@@ -65,15 +66,17 @@ class Story:
     outcome: str
 
     def __str__(self) -> str:
-        parts = [f"request {self.request}: {_time(self.latency)}"]
+        parts = [f"request {self.request}: {duration(self.latency)}"]
         if self.attempts > 1:
             parts.append(f"handed over {self.attempts} times")
         if self.at_master > 0.0:
-            parts.append(f"{_time(self.at_master)} before it was at worker {self.worker}")
+            parts.append(f"{duration(self.at_master)} before it was at worker {self.worker}")
         if self.at_worker > 0.0:
-            text = f"{_time(self.at_worker)} in the queue of worker {self.worker}"
+            text = f"{duration(self.at_worker)} in the queue of worker {self.worker}"
             if self.behind:
-                names = [f"request {b.request} ({_time(b.service)})" for b in self.behind[:SHOWN]]
+                names = [
+                    f"request {b.request} ({duration(b.service)})" for b in self.behind[:SHOWN]
+                ]
                 more = len(self.behind) - SHOWN
                 text += " behind " + _list(names + ([f"{more} more"] if more > 0 else []))
             parts.append(text)
@@ -84,10 +87,10 @@ class Story:
                 parts.append(f"while {_workers(always)} idle")
             elif self.idle:
                 worker, seconds = self.idle[0]
-                parts.append(f"while worker {worker} was idle for {_time(seconds)} of it")
+                parts.append(f"while worker {worker} was idle for {duration(seconds)} of it")
             else:
                 parts.append("while no worker was idle")
-        parts.append(f"{_time(self.in_service)} in service (alone: {_time(self.service)})")
+        parts.append(f"{duration(self.in_service)} in service (alone: {duration(self.service)})")
         return ", ".join(parts)
 
 
@@ -165,12 +168,6 @@ def _union(spans: list[tuple[float, float]]) -> float:
         total += max(0.0, end - max(begin, reach))
         reach = max(reach, end)
     return total
-
-
-def _time(seconds: float) -> str:
-    if seconds >= 10.0:
-        return f"{seconds:.1f} s"
-    return f"{seconds * 1e3:.3g} ms" if seconds < 1.0 else f"{seconds:.2f} s"
 
 
 def _list(names: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The figures by which runs are compared."""
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,8 +19,18 @@ class Measure(NamedTuple):
     """One figure."""
 
     name: str
-    unit: str  # "s", "share" or "count"
+    unit: str  # "s", "share", "ratio" or "count"
     meaning: str
+
+    @property
+    def least(self) -> float:
+        """The smallest value that can be."""
+        return 1.0 if self.unit == "ratio" else 0.0
+
+    @property
+    def most(self) -> float:
+        """The largest value that can be."""
+        return 1.0 if self.unit == "share" else math.inf
 
 
 MEASURES = (

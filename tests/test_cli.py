@@ -57,7 +57,7 @@ def test_compare_an_nginx_log(tmp_path, capsys):
     arguments = [str(log), "--load", "0.8", "--replications", "3", "--out", str(out)]
     assert main(["compare", *arguments, *SMALL]) == 0
     printed = capsys.readouterr().out
-    assert "percentile intervals over 3 moving-block resamples" in printed
+    assert "standard error of 3 moving-block resamples" in printed
     assert "rescaled to load 0.8" in printed
     assert (out / "report.html").exists()
 

@@ -57,11 +57,31 @@ def test_a_trace_is_resampled_and_the_interval_says_so():
         np.cumsum(rng.exponential(0.01, 600)), rng.exponential(0.03, 600)
     )
     result = lbsim.compare(workload, [RoundRobin(), CentralQueue()], Cluster(4), replications=5)
-    assert "5 moving-block resamples of the trace" in result.method
+    assert "standard error of 5 moving-block resamples, around the figure" in result.method
     assert result.warmup == (0,) * 5
     run = lbsim.simulate(workload, CentralQueue(), Cluster(4))
     found = result.interval("CentralQueue(order='fcfs', slots=1)", "mean")
     assert found.estimate == pytest.approx(float(run.latency.mean()))
+    assert found.low < found.estimate < found.high
+    frame = result.frame()
+    shares = frame[frame["unit"] == "share"]
+    assert (shares["high"].dropna() <= 1.0).all()
+    assert (frame["low"].dropna() >= 0.0).all()
+
+
+def test_more_resamples_of_a_trace_do_not_tell_apart_what_is_not():
+    """Two equally good random choices: only luck on this trace makes them differ."""
+
+    class OtherDice(lbsim.Policy):
+        def choose(self, request, cluster):
+            return cluster.up[int(2.0 * cluster.rng.random() % 1.0 * len(cluster.up))]
+
+    rng = np.random.default_rng(3)
+    workload = Workload.from_arrays(
+        np.cumsum(rng.exponential(0.01, 300)), rng.exponential(0.02, 300)
+    )
+    result = lbsim.compare(workload, [Random(), OtherDice()], Cluster(3), replications=60)
+    assert result.ranking("mean")["rank"].tolist() == [1, 1]
 
 
 def test_a_single_run_has_no_interval_and_says_so():
@@ -108,3 +128,22 @@ def test_bad_arguments(arguments, message):
 def test_unknown_measure(result):
     with pytest.raises(lbsim.InputError, match=r"measure = 'p95' is not known; give one of mean"):
         result.ranking("p95")
+
+
+class Never(lbsim.Policy):
+    def choose(self, request, cluster):
+        return lbsim.SHED
+
+
+@pytest.mark.parametrize("others", [[RoundRobin()], []], ids=["with another", "alone"])
+def test_a_policy_that_answers_nothing_comes_last_and_breaks_nothing(tmp_path, others):
+    workload = Workload.from_arrays(np.arange(40.0), np.ones(40))
+    result = lbsim.compare(workload, [Never(), *others], Cluster(2), replications=3)
+    assert result.ranking("p99")["policy"].tolist()[-1] == "Never()"
+    assert "Never()" in repr(result)
+    page = (result.save(tmp_path / "report") / "report.html").read_text()
+    if others:
+        assert "RoundRobin() has a 99th percentile of 1 s" in page
+        assert result.ranking("shed")["policy"].tolist() == ["RoundRobin()", "Never()"]
+    else:
+        assert "No policy answered a request" in page

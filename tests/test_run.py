@@ -92,7 +92,7 @@ def test_the_story_of_a_slow_request():
     assert story.at_worker == pytest.approx(0.8)
     assert story.idle == ((1, pytest.approx(0.8)),)
     assert str(story) == (
-        "request 2: 1.30 s, 800 ms in the queue of worker 0 behind request 0 (1.00 s), while "
+        "request 2: 1.3 s, 800 ms in the queue of worker 0 behind request 0 (1 s), while "
         "worker 1 was idle, 500 ms in service (alone: 500 ms)"
     )
 

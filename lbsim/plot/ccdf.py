@@ -7,7 +7,8 @@ import numpy as np
 
 from lbsim import stats
 from lbsim.errors import InputError
-from lbsim.plot.style import axes, line_style, pick_unit, tidy
+from lbsim.plot.style import axes, line_style, tidy
+from lbsim.units import pick_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,9 +43,9 @@ def ccdf(latencies: Mapping[str, Any], ax: "Axes | None" = None) -> "Axes":
     for i, (name, values) in enumerate(curves.items()):
         x, y = stats.ccdf(values)
         ax.step(x / length, y, where="post", label=name, linewidth=1.6, **line_style(i))
+    ax.set_ylim(0.7 / most, 1.3)  # before the scale, which has no room for a curve that is all 0
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_ylim(0.7 / most, 1.3)
     # Nobody looks for the fastest of all requests: begin where one in 50 was faster.
     ax.set_xlim(left=0.8 * min(float(np.quantile(v, 0.02)) for v in curves.values()) / length)
     ax.set_xlabel(f"latency [{unit}]")

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from lbsim.plot.style import axes, line_style, pick_unit, tidy
+from lbsim.plot.style import axes, line_style, tidy
+from lbsim.units import pick_unit
 
 if TYPE_CHECKING:
     import pandas as pd

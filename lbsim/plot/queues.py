@@ -6,6 +6,7 @@ import numpy as np
 
 from lbsim import stats
 from lbsim.plot.style import axes
+from lbsim.units import pick_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +39,7 @@ def queue_lengths(
     rows = run.record.handovers
     begin = float(np.nanmin(run.arrival)) if begin is None else begin
     end = float(np.nanmax(run.arrival)) if end is None else end
+    length, unit = pick_unit((end - begin) / 10.0)
     times = np.linspace(begin, end, 600)
     n = run.cluster.workers
     counts = stats.queue_lengths(rows.dispatched, rows.ended, rows.worker, n, times)
@@ -48,9 +50,9 @@ def queue_lengths(
         interpolation="nearest",
         cmap="cividis",
         norm=PowerNorm(0.5, vmin=0, vmax=max(1.0, counts.max())),
-        extent=(begin, end, n - 0.5, -0.5),
+        extent=(begin / length, end / length, n - 0.5, -0.5),
     )
-    ax.set_xlabel("time [s]")
+    ax.set_xlabel(f"time [{unit}]")
     ax.set_ylabel("worker")
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=min(n, 10)))
     ax.figure.colorbar(image, ax=ax, label="requests at the worker", pad=0.01)

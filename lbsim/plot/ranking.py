@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from lbsim.plot.style import COLOURS, axes, pick_unit, tidy
+from lbsim.plot.style import COLOURS, axes, tidy
+from lbsim.units import pick_unit
 
 if TYPE_CHECKING:
     import pandas as pd

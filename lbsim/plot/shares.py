@@ -41,6 +41,8 @@ def shares(runs: "Mapping[str, Run]", ax: "Axes | None" = None) -> "Axes":
         colour = line_style(i)["color"]
         style = {"color": colour, "linestyle": "none", "markersize": 6, "alpha": 0.8}
         y = np.full(n, float(i))
+        if not work.sum() > 0.0:
+            continue  # nobody got anything: the line stays empty
         ax.plot(counts / counts.sum() / fair, y - 0.15, marker="o", markerfacecolor="none", **style)
         ax.plot(work / work.sum() / fair, y + 0.15, marker="o", **style)
     ax.axvline(1.0, color="0.4", linewidth=0.8, zorder=0)

@@ -1,4 +1,4 @@
-"""What all plots share: colours, dashes, units."""
+"""What all plots share: colours, dashes, frames."""
 
 import warnings
 from collections.abc import Sequence
@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["COLOURS", "UNITS", "axes", "line_style", "pick_unit", "tidy"]
+__all__ = ["COLOURS", "axes", "line_style", "tidy"]
 
 # Okabe and Ito, "Color universal design" (2008), in an order in which neighbours differ in
 # lightness; yellow is left out, since it is too light for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
-
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def axes(ax: "Axes | None", size: tuple[float, float] = (6.4, 4.0)) -> "Axes":
@@ -39,14 +37,6 @@ def axes(ax: "Axes | None", size: tuple[float, float] = (6.4, 4.0)) -> "Axes":
 def line_style(i: int) -> dict[str, Any]:
     """Return colour and dashes of line number `i`; 35 lines differ."""
     return {"color": COLOURS[i % len(COLOURS)], "linestyle": _DASHES[i % len(_DASHES)]}
-
-
-def pick_unit(seconds: float) -> tuple[float, str]:
-    """Return the unit (its length in seconds, its name) that suits a typical duration."""
-    for length, name in UNITS:
-        if seconds >= length:
-            return length, name
-    return UNITS[-1]
 
 
 def tidy(ax: "Axes", names: Sequence[str] = ()) -> "Axes":

@@ -6,7 +6,8 @@ import numpy as np
 
 from lbsim.engines.record import CRASHED
 from lbsim.explain import down_between
-from lbsim.plot.style import COLOURS, axes, pick_unit, tidy
+from lbsim.plot.style import COLOURS, axes, tidy
+from lbsim.units import duration, pick_unit
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +77,7 @@ def timeline(
     ax.set_xlim(0.0, (end - begin) / length)
     ax.set_ylim(run.cluster.workers - 0.5, -0.5)
     ax.set_yticks(range(run.cluster.workers) if run.cluster.workers <= 16 else [])
-    ax.set_xlabel(f"time since {begin:.4g} s [{unit}]")
+    ax.set_xlabel(f"time since {duration(begin)} [{unit}]")
     ax.set_ylabel("worker")
     ax.set_title(f"request {request} (dark): sent ▾, answered ▴", fontsize="medium", loc="left")
     ax.plot([(run.arrival[request] - begin) / length], [-0.5], "v", color="k", clip_on=False)

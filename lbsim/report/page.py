@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lbsim.client import Client
+from lbsim.errors import InputError
 from lbsim.measures import MEASURES
 from lbsim.report import text
 
@@ -41,15 +43,17 @@ def figures(result: "Comparison") -> "dict[str, Figure]":
 
     names = [str(name) for name in result.ranking("p99")["policy"]]
     runs = {name: result.runs[name] for name in names}
+    answered = {name: run for name, run in runs.items() if not np.isnan(run.latency).all()}
     drawn: dict[str, Figure] = {}
 
     def ax(name: str, width: float, height: float) -> Any:
         drawn[name] = Figure(figsize=(width, height), layout="constrained")
         return drawn[name].add_subplot()
 
-    plot.ccdf({name: runs[name] for name in names[:CURVES]}, ax("latency", 7.2, 4.6))
-    height = 1.0 + 0.32 * len(names)
-    plot.ranking(result.ranking("p99"), "p99 latency", ax("ranking", 7.2, height))
+    if answered:
+        plot.ccdf(dict(list(answered.items())[:CURVES]), ax("latency", 7.2, 4.6))
+        table = result.ranking("p99").dropna()
+        plot.ranking(table, "p99 latency", ax("ranking", 7.2, 1.0 + 0.32 * len(table)))
     plot.shares(runs, ax("shares", 7.2, 0.9 + 0.34 * len(names)))
     for label, name in (("best", names[0]), ("worst", names[-1])):
         if label == "worst" and len(names) == 1:
@@ -57,7 +61,7 @@ def figures(result: "Comparison") -> "dict[str, Figure]":
         plot.queue_lengths(runs[name], ax(f"queues-{label}", 7.2, 3.0)).set_title(
             f"{name}: requests at each worker", fontsize="medium", loc="left"
         )
-        if not np.isnan(runs[name].latency).all():
+        if name in answered:
             plot.timeline(runs[name], ax(f"timeline-{label}", 7.2, 3.2))
     return drawn
 
@@ -107,7 +111,9 @@ def _content(result: "Comparison", drawn: "dict[str, Figure]") -> dict[str, Any]
     return {
         "workload": result.workload,
         "cluster": repr(result.cluster),
-        "client": repr(result.client),
+        "client": "" if result.client == Client() else repr(result.client),
+        "load": _load(result),
+        "repeats": "replications" if result.workload.is_synthetic else "resamples of the trace",
         "seed": result.seed,
         "source": ", ".join(sorted({run.source for run in result.runs.values()})),
         "notes": text.notes(result),
@@ -128,18 +134,33 @@ def _content(result: "Comparison", drawn: "dict[str, Figure]") -> dict[str, Any]
     }
 
 
+def _load(result: "Comparison") -> str:
+    """Return the offered load, or nothing where it has no meaning."""
+    try:
+        return text.number(result.workload.offered_load(result.cluster))
+    except InputError:  # a closed loop, or all requests at one instant
+        return ""
+
+
 def _headline(result: "Comparison", names: list[str], length: float, unit: str) -> str:
     """Say in one sentence what came out."""
-    best, worst = (result.interval(name, "p99") for name in (names[0], names[-1]))
-    if best is None or worst is None or len(names) == 1:
-        return f"{len(names)} policies on the same {len(result.workload)} requests."
-    table = result.ranking("p99")
-    ties = [str(line.policy) for line in table.itertuples() if line.rank == 1]
-    lead = f"{names[0]} has" if len(ties) == 1 else f"{', '.join(ties)} share"
+    found = {name: result.interval(name, "p99") for name in names}
+    shown = {
+        name: f"{text.number(interval.estimate / length)} {unit}"
+        for name, interval in found.items()
+        if interval is not None
+    }
+    if not shown:
+        return "No policy answered a request."
+    best, *_, worst = [*shown, *shown]  # they are the same if there is but one
+    ties = [str(line.policy) for line in result.ranking("p99").itertuples() if line.rank == 1]
+    if len(shown) == 1:
+        return f"{best} has a 99th percentile of {shown[best]}."
+    lead = f"{best} has" if len(ties) == 1 else f"{', '.join(ties)} share"
+    ratio = found[worst].estimate / found[best].estimate  # type: ignore[union-attr]
     return (
-        f"{lead} the lowest 99th percentile ({text.number(best.estimate / length)} {unit}); "
-        f"{names[-1]} has the highest ({text.number(worst.estimate / length)} {unit}, "
-        f"{worst.estimate / best.estimate:.2g} times as much)."
+        f"{lead} the lowest 99th percentile ({shown[best]}); {worst} has the highest "
+        f"({shown[worst]}, {ratio:.2g} times as much)."
     )
 
 
@@ -149,7 +170,7 @@ def _differences(result: "Comparison", names: list[str], length: float) -> list[
         return []
     pairs = result.differences("p99")
     rows = []
-    for name in names[1:]:
+    for name in [n for n in names[1:] if (names[0], n) in pairs or (n, names[0]) in pairs]:
         sign = -1.0 if (names[0], name) in pairs else 1.0
         pair, p = pairs[(names[0], name) if sign < 0 else (name, names[0])]
         ends = sorted(sign * end / length for end in (pair.interval.low, pair.interval.high))

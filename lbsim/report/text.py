@@ -2,8 +2,11 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from lbsim.measures import MEASURES
-from lbsim.plot.style import pick_unit
+from lbsim.stats.resampled import resampled_interval
+from lbsim.units import pick_unit
 
 if TYPE_CHECKING:
     from lbsim.experiment import Comparison
@@ -36,8 +39,12 @@ def columns(result: "Comparison") -> list[str]:
 
 def unit_of(result: "Comparison") -> tuple[float, str]:
     """Return the unit of time that suits this comparison."""
-    means = sorted(float(result.figures[p]["mean"][0]) for p in result.policies)
-    return pick_unit(means[len(means) // 2])
+    means = sorted(
+        float(result.figures[p]["mean"][0])
+        for p in result.policies
+        if not np.isnan(result.figures[p]["mean"][0])
+    )
+    return pick_unit(means[len(means) // 2] if means else 1.0)
 
 
 def cell(found: "Interval | None", unit: str, length: float) -> tuple[str, str]:
@@ -101,15 +108,23 @@ def notes(result: "Comparison") -> list[str]:
         lines.append(f"Warm-up left out (MSER-5), requests in each replication: {cuts}.")
     elif result.replications < 2:
         lines.append("A single run of the trace has no interval; give more replications.")
-    elif _has_estimates_outside(result):
+    elif _is_unlike_its_resamples(result):
         lines.append(
-            "Some estimates lie outside their intervals: the trace has a trend or dependence "
-            "longer than a block, which its resamples break up. Trust the order of the policies "
+            "The resamples are faster, or slower, than the trace itself: it has a trend or "
+            "dependence longer than a block, which they break up. Trust the order of the policies "
             "more than the width of the intervals."
         )
     return lines
 
 
-def _has_estimates_outside(result: "Comparison") -> bool:
-    found = [result.interval(p, name) for p in result.policies for name in ("mean", "p50", "p99")]
-    return any(i is not None and i.estimate not in i for i in found)
+def _is_unlike_its_resamples(result: "Comparison") -> bool:
+    """Say whether some policy's mean or median does not look like one more resample's."""
+    for policy in result.policies:
+        for name in ("mean", "p50"):
+            values = result.figures[policy][name]
+            if np.isnan(values).any():
+                continue
+            own, draws = float(values[0]), values[1:]
+            if own not in resampled_interval(float(draws.mean()), draws, result.confidence):
+                return True
+    return False

@@ -6,6 +6,7 @@
     bootstrap      intervals of means, quantiles and quantile ratios of one autocorrelated run
     paired         paired differences, sign test, Holm's correction
     ranking        ranks with ties
+    resampled      intervals of a trace from simulations of its resamples
     balance        Jain's fairness, imbalance, coefficient of variation, shares
     paths          counts over time, queue lengths
     occupancy      utilisation, waiting, idle while waiting: exact time averages
@@ -30,6 +31,7 @@ from lbsim.stats.occupancy import Occupancy, occupancy
 from lbsim.stats.paired import PairedDifference, holm, paired_difference, paired_differences
 from lbsim.stats.paths import Path, count_path, queue_lengths
 from lbsim.stats.ranking import Ranked, rank
+from lbsim.stats.resampled import resampled_interval
 from lbsim.stats.warmup import WarmUp, mser5
 
 __all__ = [
@@ -61,6 +63,7 @@ __all__ = [
     "queue_lengths",
     "rank",
     "replication_interval",
+    "resampled_interval",
     "shares",
     "wasserstein_distance",
 ]

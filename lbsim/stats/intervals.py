@@ -48,7 +48,7 @@ class Interval:
                 f"Interval: {self.estimate} [{self.low}, {self.high}] is not an interval; "
                 "low must not exceed high, and none may be NaN"
             )
-        _check_confidence(self.confidence)
+        check_confidence(self.confidence)
 
     @property
     def half_width(self) -> float:
@@ -92,14 +92,14 @@ def replication_interval(
     >>> print(replication_interval([0, 0, 0], allow_constant=True))
     0 [0, 0] (95 %, constant over 3 replications)
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     figures = sample("replication_interval", values, least=2)
     n = figures.size
     mean = float(figures.mean())
     if is_constant(figures):
         _refuse_constant(allow_constant, f"the figure is {mean:g} in all {n} replications")
         return Interval(mean, mean, mean, confidence, f"constant over {n} replications")
-    half = _t_quantile(confidence, n - 1) * float(figures.std(ddof=1)) / math.sqrt(n)
+    half = t_quantile(confidence, n - 1) * float(figures.std(ddof=1)) / math.sqrt(n)
     return Interval(mean, mean - half, mean + half, confidence, f"t over {n} replications")
 
 
@@ -129,7 +129,7 @@ def interval_of_draws(
     -------
     Interval
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     tail = 0.5 - 0.5 * confidence
     ends = np.quantile(sample("interval_of_draws", draws, least=2), [tail, 1.0 - tail])
     if is_constant(ends):
@@ -139,7 +139,7 @@ def interval_of_draws(
     return Interval(estimate, float(ends[0]), float(ends[1]), confidence, method)
 
 
-def _t_quantile(confidence: float, degrees: int) -> float:
+def t_quantile(confidence: float, degrees: int) -> float:
     """Return t such that Student's variable lies within ±t with probability `confidence`."""
     from scipy.special import stdtrit
 
@@ -154,7 +154,8 @@ def _refuse_constant(allow_constant: bool, what: str) -> None:
         )
 
 
-def _check_confidence(confidence: float) -> None:
+def check_confidence(confidence: float) -> None:
+    """Refuse what is not a confidence level."""
     if not 0.0 < confidence < 1.0:
         raise InputError(
             f"confidence = {confidence!r} must lie strictly between 0 and 1; write 0.95 for 95 %"

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from lbsim.errors import InputError
 from lbsim.stats.intervals import Interval, replication_interval
+from lbsim.stats.resampled import resampled_interval, resampled_p_value
 from lbsim.stats.samples import FloatArray, is_constant, sample
 
 __all__ = ["PairedDifference", "holm", "paired_difference", "paired_differences"]
@@ -29,7 +30,7 @@ class PairedDifference:
     interval : Interval
         Of the mean difference, first minus second.
     lower, equal, higher : int
-        In how many replications the first was below, equal to, above the second.
+        In how many replications (or resamples) the first was below, equal to, above the second.
     p_value : float
         Of the t test that the mean difference is 0.
     sign_p_value : float
@@ -54,6 +55,7 @@ def paired_difference(
     confidence: float = 0.95,
     *,
     allow_constant: bool = False,
+    resampled: bool = False,
 ) -> PairedDifference:
     """Compare one figure between two policies that served the same replications.
 
@@ -65,6 +67,9 @@ def paired_difference(
     allow_constant : bool, default False
         Accept a difference that is the same, and not 0, in every replication. A difference of
         exactly 0 in all is always accepted: on one worker all policies are one.
+    resampled : bool, default False
+        The first figure is that of a trace, the others are those of its resamples, which are no
+        independent replications (`lbsim.stats.resampled`).
 
     Returns
     -------
@@ -84,6 +89,17 @@ def paired_difference(
         )
     differences = a - b
     identical = not differences.any()
+    if resampled:
+        own, draws = float(differences[0]), differences[1:]
+        lower, higher = int((draws < 0.0).sum()), int((draws > 0.0).sum())
+        return PairedDifference(
+            resampled_interval(own, draws, confidence),
+            lower,
+            draws.size - lower - higher,
+            higher,
+            resampled_p_value(own, draws),
+            _sign_p_value(lower, higher),
+        )
     interval = replication_interval(
         differences, confidence, allow_constant=allow_constant or identical
     )
@@ -103,6 +119,7 @@ def paired_differences(
     confidence: float = 0.95,
     *,
     allow_constant: bool = False,
+    resampled: bool = False,
 ) -> dict[tuple[str, str], tuple[PairedDifference, float]]:
     """Compare every pair of policies.
 
@@ -111,7 +128,7 @@ def paired_differences(
     figures : mapping of str to array_like of float, shape (replications,)
         The figure of each policy in each replication.
     confidence : float, default 0.95
-    allow_constant : bool, default False
+    allow_constant, resampled : bool, default False
         As in `paired_difference`.
 
     Returns
@@ -121,7 +138,9 @@ def paired_differences(
         Holm's correction over all pairs. The intervals are those of single comparisons.
     """
     pairs = {
-        (a, b): paired_difference(figures[a], figures[b], confidence, allow_constant=allow_constant)
+        (a, b): paired_difference(
+            figures[a], figures[b], confidence, allow_constant=allow_constant, resampled=resampled
+        )
         for a, b in combinations(figures, 2)
     }
     adjusted = holm([pair.p_value for pair in pairs.values()])

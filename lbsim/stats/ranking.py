@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from lbsim.errors import InputError
 from lbsim.stats.intervals import Interval, replication_interval
 from lbsim.stats.paired import paired_differences
+from lbsim.stats.resampled import resampled_interval
 
 __all__ = ["Ranked", "rank"]
 
@@ -22,7 +24,7 @@ class Ranked:
     rank : int
         1 is best; the same number is a tie, and the next rank counts those above it (1, 1, 3).
     interval : Interval
-        The figure's own t interval over replications. Two of them may well overlap although
+        The figure's own interval. Two of them may well overlap although
         the policies' ranks differ: ranks come from paired differences.
     """
 
@@ -36,6 +38,7 @@ def rank(
     confidence: float = 0.95,
     *,
     allow_constant: bool = False,
+    resampled: bool = False,
 ) -> tuple[Ranked, ...]:
     """Rank policies by a figure of which less is better.
 
@@ -52,6 +55,8 @@ def rank(
         1 - confidence bounds the chance that any difference is called significant by luck.
     allow_constant : bool, default False
         Accept figures that do not vary over the replications, such as counts.
+    resampled : bool, default False
+        The first figure of each is that of a trace, the others are those of its resamples.
 
     Returns
     -------
@@ -67,9 +72,13 @@ def rank(
     """
     if not figures:
         raise InputError("rank: there is no policy to rank; give at least one")
-    pairs = paired_differences(figures, confidence, allow_constant=allow_constant)
+    pairs = paired_differences(
+        figures, confidence, allow_constant=allow_constant, resampled=resampled
+    )
     own = {
-        name: replication_interval(values, confidence, allow_constant=allow_constant)
+        name: resampled_interval(float(np.asarray(values)[0]), np.asarray(values)[1:], confidence)
+        if resampled
+        else replication_interval(values, confidence, allow_constant=allow_constant)
         for name, values in figures.items()
     }
     order = sorted(figures, key=lambda name: own[name].estimate)
