@@ -20,7 +20,6 @@ import numpy as np
 from lbsim import checks
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
-from lbsim.engines.record import OK
 from lbsim.errors import InputError
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
@@ -149,7 +148,7 @@ class Calibration:
 
     def perturb(
         self, workload: "Workload", seed: int | Sequence[int]
-    ) -> tuple["Workload", np.ndarray, np.ndarray]:
+    ) -> tuple["Workload", np.ndarray]:
         """Return the workload as the server would see it, with one draw of the jitter.
 
         Parameters
@@ -160,25 +159,24 @@ class Calibration:
         Returns
         -------
         workload : Workload
-            Arrivals later by `before` and work longer by how far `overrun` is from its mean.
-        rows : ndarray of int64, shape (n,)
-            For each of its rows, the row of the given workload: two may have changed places.
+            The same rows: arrivals later by `before`, work longer by how far `overrun` is from
+            its mean. Nobody overtakes: client and master do one thing after the other, so what
+            is late makes late what follows.
         outside : ndarray of float64, shape (n,)
-            What the client waits beside what the simulation says, for each of its rows.
+            What each client waits beside what the simulation says, in seconds.
         """
         n = len(workload)
         rng = np.random.default_rng(seed)
         before, overrun, after = (self._draw(name, rng, n) for name in SPREADS)
         mean = float(np.mean(self._draw("overrun", None, 10_001)))
         rows = workload.columns
-        cpu = np.maximum(0.0, rows.cpu + overrun - mean)
-        if workload.client.max() >= 0:
-            changed = rows._replace(cpu=cpu, think=rows.think + before + after)
-            return replace(workload, recipe=None, rows=changed), np.arange(n), before + after
-        arrival = rows.arrival + before
-        order = np.argsort(arrival, kind="stable")
-        changed = rows._replace(arrival=arrival, cpu=cpu).take(order)
-        return replace(workload, recipe=None, rows=changed), order, (before + after)[order]
+        rows = rows._replace(cpu=np.maximum(0.0, rows.cpu + overrun - mean))
+        if workload.client.max() >= 0:  # a closed loop: who waits longer comes back later
+            rows = rows._replace(think=rows.think + before + after)
+            return replace(workload, recipe=None, rows=rows), before + after
+        arrival = np.maximum.accumulate(rows.arrival + before)
+        outside = arrival - rows.arrival + after
+        return replace(workload, recipe=None, rows=rows._replace(arrival=arrival)), outside
 
     def _draw(self, name: str, rng: np.random.Generator | None, n: int) -> np.ndarray:
         """Draw from one of the spreads, linear between its quantiles; evenly without an rng."""
@@ -217,12 +215,13 @@ class Calibration:
         replays = checks.count("predict", "replays", replays)
         costly = self.apply(cluster, mode=mode)
         latency = np.full((replays, len(workload)), np.nan)
+        worker = np.full((replays, len(workload)), -1, np.int32)
         for i in progress(range(replays)):
-            seen, rows, outside = self.perturb(workload, (jitter_seed, i))
+            seen, outside = self.perturb(workload, (jitter_seed, i))
             run = simulate(seen, policy, costly, engine=engine, seed=seed, client=client)
-            # Without `before`, which the simulated arrival includes.
-            latency[i, rows] = np.where(run.outcome == OK, run.latency + outside, np.nan)
-        return Prediction(latency)
+            latency[i] = run.latency + outside
+            worker[i] = run.worker
+        return Prediction(latency, worker)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,9 +232,17 @@ class Prediction:
     ----------
     latency : ndarray of float64, shape (replays, n)
         Seconds; NaN where there was no answer.
+    worker : ndarray of int, shape (replays, n)
+        Who served it; -1 if nobody.
     """
 
     latency: np.ndarray
+    worker: np.ndarray
+
+    @property
+    def is_blind(self) -> bool:
+        """Whether every replay chose the same workers: jitter changes nothing."""
+        return bool((self.worker == self.worker[0]).all())
 
     def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float, float]:
         """Return where a measured quantile should lie.

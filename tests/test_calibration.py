@@ -5,7 +5,19 @@ import json
 import numpy as np
 import pytest
 
-from lbsim import Cluster, Crash, Exponential, Faults, InputError, Workload, policies, simulate
+from lbsim import (
+    ClosedLoop,
+    Cluster,
+    Crash,
+    Deterministic,
+    Exponential,
+    Faults,
+    InputError,
+    Policy,
+    Workload,
+    policies,
+    simulate,
+)
 from lbsim.calibration import Calibration
 
 COSTS = Calibration(
@@ -39,7 +51,10 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
         ("[1]", "is not a calibration"),
         (json.dumps({"version": 1, "accept_s": 1.0}), "is not a calibration"),
         (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 1"),
-        (json.dumps({"version": 1, **vars(COSTS), "accept_s": -1.0}), "accept_s = -1 must be finite"),
+        (
+            json.dumps({"version": 1, **vars(COSTS), "accept_s": -1.0}),
+            "accept_s = -1 must be finite",
+        ),
         (json.dumps({"version": 1, **vars(COSTS), "after": [2, 1]}), "after is not an ascending"),
     ],
 )
@@ -101,10 +116,31 @@ def test_jitter_differs_between_replays_and_repeats_with_its_seed():
     assert first.median().shape == (400,)
 
 
-def test_requests_that_change_places_keep_their_rows():
+def test_jitter_lets_nobody_overtake():
     wide = Calibration(0.0, 0.0, 0.0, 0.0, (0.0, 0.0), (0.0, 0.5), (0.0, 0.0), 0.1)
     workload = Workload.from_arrays(np.arange(50) * 0.01, np.arange(1, 51) * 1e-3)
-    seen, rows, _ = wide.perturb(workload, 3)
+    seen, outside = wide.perturb(workload, 3)
     assert (np.diff(seen.arrival) >= 0).all()
-    assert not np.array_equal(rows, np.arange(50))
-    assert np.array_equal(seen.cpu, workload.cpu[rows])
+    assert np.array_equal(seen.cpu, workload.cpu)
+    assert seen.arrival - workload.arrival == pytest.approx(outside)
+
+
+def test_a_policy_is_blind_if_no_jitter_changes_its_choices():
+    workload, cluster = poisson(), Cluster(4, discipline="event_loop")
+
+    def is_blind(policy: Policy) -> bool:
+        return COSTS.predict(workload, policy, cluster, replays=5).is_blind
+
+    assert is_blind(policies.RoundRobin())
+    assert is_blind(policies.Random())
+    assert not is_blind(policies.LeastConnections())
+
+
+def test_clients_of_a_closed_loop_come_back_later():
+    closed = Workload.synthetic(
+        40, arrivals=ClosedLoop(clients=4, think=Deterministic(0.1)), service=Exponential(0.01)
+    )
+    seen, outside = COSTS.perturb(closed, 1)
+    assert seen.think - closed.think == pytest.approx(outside)
+    predicted = COSTS.predict(closed, policies.RoundRobin(), Cluster(2, discipline="event_loop"))
+    assert predicted.latency.shape == (200, 40)
