@@ -1,6 +1,6 @@
-"""Run the policies of `lbsim` on real forked workers.
+"""Run the policies of `lbsim` on real forked workers (Linux).
 
-This package is not built yet: it holds only this description. It will hold a pre-fork
-master that accepts connections, asks an `lbsim` policy for a worker, passes the socket to
-that worker, and measures what happens.
+A pre-fork master accepts connections, asks the same dispatcher and policy classes that are
+simulated, and passes the socket to a worker that serves any ASGI application:
+``python -m live serve module:app --workers 4 --policy PowerOfD:d=2``.
 """

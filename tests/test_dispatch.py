@@ -157,3 +157,16 @@ def test_resize_lets_more_in():
     arrive(core, policy, 0, 1, 2)
     assert dispatch.resize(core, policy, 1.0, 0, 2) == 1
     assert dispatch.pull(core, policy, 1.0, 0) == NONE
+
+
+def test_requests_of_kept_connections_are_load_and_go_with_their_worker():
+    policy = LeastConnections()
+    core = make(policy, slots=2)
+    dispatch.kept(core, policy, 1.0, 0, 2, 0, 0.0)
+    assert core.in_flight.tolist() == [2, 0]
+    assert arrive(core, policy, 0, 1, 2, now=1.0) == [1, 1, HOLD]
+    assert dispatch.kept(core, policy, 2.0, 0, 0, 1, 0.25) == 2  # room: the held one follows
+    assert core.latency[0] == 0.25
+    # Nobody dispatched the other one, so nobody can dispatch it again.
+    assert dispatch.worker_down(core, policy, 3.0, 0).tolist() == [2]
+    assert core.in_flight.tolist() == [0, 2]

@@ -10,6 +10,7 @@ transition                            answer
 `arrive` (now, ticket)                the worker that gets it, `HOLD` or `SHED`
 `accepted` (now, worker)              the held ticket that may follow, or `NONE`
 `complete` (now, worker, ticket)      the held ticket that this worker takes next, or `NONE`
+`kept` (now, worker, …)               the held ticket that this worker takes next, or `NONE`
 `cancel` (now, ticket)                the worker it was at, or `NONE`
 `worker_down` (now, worker)           the tickets it had, for `retry_due`
 `worker_leaving` (now, worker)        the tickets that wait for it, for `retry_due`
@@ -23,7 +24,7 @@ transition                            answer
 A *ticket* is one copy of a request: retries and hedges by the client are tickets of their
 own. ``ticket // copies`` is the row of the request they belong to.
 
-After `accepted`, `complete`, `worker_up` and `resize` the driver calls `pull` until it
+After `accepted`, `complete`, `kept`, `worker_up` and `resize` the driver calls `pull` until it
 answers `NONE`. Where a request is held is decided here and obeys one law: *a held request
 never waits while a worker that is up, ready, has a free slot and may take it.*
 
@@ -52,6 +53,7 @@ from lbsim.dispatch.transitions import (
     arrive,
     cancel,
     complete,
+    kept,
     pull,
     refused,
     resize,
@@ -76,6 +78,7 @@ __all__ = [
     "arrive",
     "cancel",
     "complete",
+    "kept",
     "make_core",
     "pull",
     "refused",

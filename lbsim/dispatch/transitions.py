@@ -1,5 +1,7 @@
 """The transitions: what happened to a request or a worker, and what the master does about it."""
 
+import math
+
 import numpy as np
 
 from lbsim import queues
@@ -31,6 +33,7 @@ __all__ = [
     "arrive",
     "cancel",
     "complete",
+    "kept",
     "pull",
     "refused",
     "resize",
@@ -63,11 +66,25 @@ def complete(core: Core, policy: Policy, now: float, worker: int, ticket: int) -
     """A worker has answered. Return the held ticket that it takes next."""
     _take_away(core, now, worker, ticket)
     response = now - core.handed[ticket]
-    if core.latency[worker] == 0.0:
-        core.latency[worker] = response
-    else:
-        core.latency[worker] += core.settings.latency_gain * (response - core.latency[worker])
+    _observe(core, worker, response)
     policy.on_complete(request_of(core, now, ticket), worker, response, now, view(core, now))
+    return pull(core, policy, now, worker)
+
+
+def kept(
+    core: Core, policy: Policy, now: float, worker: int, began: int, ended: int, response: float
+) -> int:
+    """A worker tells of requests it took without asking. Return the held ticket it takes next.
+
+    They are further requests of connections that it keeps. They count as load and nothing
+    more: nobody dispatched them, so nobody can dispatch them again. A worker may tell of
+    several at once; `response` is the mean response time of those that ended.
+    """
+    change_load(core, now, worker, began - ended)
+    if ended > 0:
+        _observe(core, worker, response)
+        anonymous = Request(now, -1, 0, 0, math.nan, math.nan)
+        policy.on_complete(anonymous, worker, response, now, view(core, now))
     return pull(core, policy, now, worker)
 
 
@@ -111,6 +128,9 @@ def worker_down(core: Core, policy: Policy, now: float, worker: int) -> np.ndarr
         unhold(core, ticket)
         tickets[found] = ticket
         found += 1
+    tickets = tickets[:found]
+    if core.in_flight[worker] > 0:  # what it took without asking (see `kept`)
+        change_load(core, now, worker, -core.in_flight[worker])
     sort_by_serial(q.serial, tickets)
     to_the_front(core, tickets)
     return tickets
@@ -248,6 +268,14 @@ def _take_away(core: Core, now: float, worker: int, ticket: int) -> None:
     queues.remove(core.queues, worker, ticket, False)
     core.place[ticket] = IDLE
     change_load(core, now, worker, -1)
+
+
+def _observe(core: Core, worker: int, response: float) -> None:
+    """Let a response time count in a worker's moving average."""
+    if core.latency[worker] == 0.0:
+        core.latency[worker] = response
+    else:
+        core.latency[worker] += core.settings.latency_gain * (response - core.latency[worker])
 
 
 def _leave(core: Core, policy: Policy, now: float, worker: int) -> None:

@@ -1,0 +1,275 @@
+"""The adapter to uvicorn and asyncio: the only module that knows their internals.
+
+uvicorn's HTTP protocol (the httptools one where httptools is installed, else h11) runs on a
+socket that somebody else has accepted and on bytes that somebody else has read. Written for
+uvicorn 0.54 and the selector event loop of CPython 3.11 to 3.13.
+"""
+
+import asyncio
+import contextlib
+import socket
+import time
+from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any, Protocol
+
+from uvicorn.config import Config
+from uvicorn.lifespan.off import LifespanOff
+from uvicorn.lifespan.on import LifespanOn
+from uvicorn.server import ServerState
+
+try:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Http
+except ImportError:
+    from uvicorn.protocols.http.h11_impl import H11Protocol as _Http  # type: ignore[assignment]
+
+__all__ = ["Exchange", "Listener", "Server"]
+
+IN_ONE_WRITE = 65_536
+"""Bytes that a fresh connection's socket takes in one write."""
+FLUSH_CHECK_S = 0.001
+
+
+class Listener(Protocol):
+    """Who wants to know how connections fare."""
+
+    def finished(self, exchange: "Exchange", is_last: bool) -> None:
+        """The first request of a connection has been answered."""
+
+    def in_pieces(self, exchange: "Exchange") -> None:
+        """An answer that does not leave in one write begins now."""
+
+    def closed(self, exchange: "Exchange", was_answered: bool) -> None:
+        """A connection is over, and `finished` has not said so already."""
+
+    def later_data(self) -> None:
+        """A kept connection sends something; what begins is about to be told."""
+
+    def later(self, began: int, ended: int, response: float) -> None:
+        """Further requests of a kept connection began or ended, after `response` seconds."""
+
+
+class Exchange:
+    """One connection and the stamps of its first request.
+
+    Attributes
+    ----------
+    value : float
+        A number that the application may leave (the lab's app: what a session miss cost).
+    """
+
+    __slots__ = ("accepted", "finished", "serial", "started", "value", "worker")
+
+    def __init__(self, serial: int, accepted: float, worker: int) -> None:
+        self.serial = serial
+        self.accepted = accepted
+        self.worker = worker
+        self.started = self.finished = self.value = float("nan")
+
+
+class _Transport(_SelectorSocketTransport):
+    """A transport that lets head and body of an answer leave in one write.
+
+    uvicorn writes them one after the other. In one write they are cheaper, and no worker can
+    be killed in between, which would leave the client half an answer.
+    """
+
+    head = b""
+    on_pieces: Callable[[], None]
+
+    def write(self, data: Any) -> None:
+        """Hold back an answer's head until its body comes or the loop turns."""
+        if self.head:
+            data = self.head + data
+            self.head = b""
+        elif data[:9] == b"HTTP/1.1 " and data[9:10] != b"1":  # 100 Continue must not wait
+            self.head = data
+            self._loop.call_soon(self._let_go)
+            return
+        if len(data) > IN_ONE_WRITE:
+            self.on_pieces()
+        super().write(data)
+
+    def _let_go(self) -> None:
+        if self.head and not self._conn_lost:
+            self.on_pieces()
+            self.write(b"")
+
+    def close(self) -> None:
+        """Close after what is held back has left."""
+        if self.head:
+            self.write(b"")
+        super().close()
+
+
+class _Protocol(_Http):
+    """uvicorn's protocol that tells how its requests fare."""
+
+    listener: Listener
+    exchange: Exchange
+    inner: Any
+    is_first = True
+    is_begun = False
+    said_last = False
+    said_pieces = False
+    began = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin once: `Server.serve` calls this at once, the transport calls it a turn later."""
+        if self.transport is None:
+            super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; tell of a further request before its handler can block the loop."""
+        if self.is_first:
+            super().data_received(data)
+            return
+        self.listener.later_data()
+        cycle = self.cycle
+        super().data_received(data)
+        if self.cycle is not cycle and not self.is_begun:
+            self._begin()
+
+    def _begin(self) -> None:
+        self.is_begun = True
+        self.began = time.monotonic()
+        self.listener.later(1, 0, 0.0)
+
+    async def run(self, scope: Any, receive: Any, send: Any) -> None:
+        """ASGI: the application, and when it was called."""
+        scope["live"] = self.exchange
+        if not self.is_first:
+            await self.inner(scope, receive, send)
+            return
+
+        async def watched(message: Any) -> None:
+            if message.get("more_body"):
+                self.tell_pieces()
+            await send(message)
+
+        self.exchange.started = time.monotonic()
+        await self.inner(scope, receive, watched)
+
+    def on_response_complete(self) -> None:
+        """Tell that an answer is complete."""
+        super().on_response_complete()
+        if self.is_first:
+            self.exchange.finished = time.monotonic()
+            self._finish()
+            return
+        if not self.is_begun:
+            self._begin()
+        self.is_begun = False
+        self.listener.later(0, 1, time.monotonic() - self.began)
+
+    def _finish(self) -> None:
+        transport: Any = self.transport
+        if transport.get_write_buffer_size():  # the kernel has not taken all of it yet
+            if not transport.is_closing():
+                self.loop.call_later(FLUSH_CHECK_S, self._finish)
+            return  # else connection_lost tells
+        if self.is_first:
+            self.is_first = False
+            self.said_last = transport.is_closing()
+            if self.said_last:
+                _shut_down(transport)
+            self.listener.finished(self.exchange, self.said_last)
+
+    def tell_pieces(self) -> None:
+        """Tell, before it begins, that the first answer does not leave in one write."""
+        if self.is_first and not self.said_pieces:
+            self.said_pieces = True
+            self.listener.in_pieces(self.exchange)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Close for the client too: the master's duplicate would keep the connection open."""
+        if not self.said_last:
+            _shut_down(self.transport)
+        super().connection_lost(exc)
+        if self.is_begun:
+            self.is_begun = False
+            self.listener.later(0, 1, time.monotonic() - self.began)
+        if not self.said_last:
+            answered = not self.is_first or (exc is None and self.exchange.finished > 0.0)
+            self.listener.closed(self.exchange, answered)
+
+
+def _shut_down(transport: Any) -> None:
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        with contextlib.suppress(OSError):  # the client was faster
+            sock.shutdown(socket.SHUT_WR)
+
+
+class Server:
+    """Serves connections it is given with an ASGI application.
+
+    Parameters
+    ----------
+    app : ASGI application
+    listener : Listener
+    """
+
+    def __init__(self, app: Any, listener: Listener) -> None:
+        self.config = Config(app, log_config=None, access_log=False, ws="none")
+        self.config.load()
+        self.app = self.config.loaded_app
+        self.listener = listener
+        self.state = ServerState()
+        self.lifespan: LifespanOn | LifespanOff = LifespanOff(self.config)
+
+    async def start(self) -> None:
+        """Run the application's startup, if it has one.
+
+        Raises
+        ------
+        RuntimeError
+            The application's startup failed; uvicorn has logged why.
+        """
+        self.lifespan = LifespanOn(self.config)
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            raise RuntimeError("the application's lifespan startup failed")
+
+    async def stop(self) -> None:
+        """Run the application's shutdown."""
+        await self.lifespan.shutdown()
+
+    def serve(self, connection: socket.socket, data: bytes, exchange: Exchange) -> None:
+        """Serve one connection whose first bytes are `data`.
+
+        The handler is called in the loop's next turn, so a worker takes what has been handed
+        over before it begins to work, as Node's does.
+        """
+        loop = asyncio.get_running_loop()
+        connection.setblocking(False)
+        protocol = self.protocol(exchange)
+        transport = _Transport(loop, connection, protocol)
+        transport.on_pieces = protocol.tell_pieces
+        protocol.connection_made(transport)
+        protocol.data_received(data)
+
+    def protocol(self, exchange: Exchange) -> _Protocol:
+        """Return a protocol that is not connected yet."""
+        protocol = _Protocol(self.config, self.state, self.lifespan.state)
+        protocol.inner = self.app
+        protocol.app = protocol.run
+        protocol.exchange = exchange
+        protocol.listener = self.listener
+        return protocol
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection and no background work is left."""
+        return not self.state.connections and not self.state.tasks
+
+    def set_date(self) -> None:
+        """Renew the Date header (RFC 9110, section 6.6.1); to be called about once a second."""
+        date = formatdate(usegmt=True).encode()
+        self.state.default_headers = [(b"date", date), *self.config.encoded_headers]
+
+    def drain(self) -> None:
+        """Close what is idle, and the rest after its answer."""
+        for protocol in list(self.state.connections):
+            protocol.shutdown()

@@ -1,0 +1,83 @@
+"""The command ``live``: ``live serve module:app --workers 4 --policy PowerOfD:d=2``."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    # The master forks, which is safe only without threads; numerical libraries start some.
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    from lbsim.errors import InputError
+
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except InputError as error:
+        sys.stderr.write(f"live: {error}\n")
+        return 2
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from lbsim.policies import parse
+    from live.master import Master
+
+    sys.path.insert(0, os.getcwd())  # as uvicorn does: the application is where you are
+    return Master(
+        options.app,
+        parse(options.policy),
+        options.workers,
+        options.host,
+        options.port,
+        most_workers=options.most_workers,
+        slots=options.slots,
+        key=options.key,
+        max_attempts=options.max_attempts,
+        queue_limit=options.queue_limit,
+        retry_all=options.retry_all,
+        hang_s=options.hang_s,
+        head_s=options.head_s,
+        drain_s=options.drain_s,
+        trace=options.trace,
+        seed=options.seed,
+    ).run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="live", description="Run a load-balancing policy on real forked workers."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="serve an ASGI application with forked workers",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    serve.set_defaults(run=_serve)
+    add = serve.add_argument
+    add("app", help="module:app, imported in each worker")
+    add("--workers", type=int, default=2, help="number of workers")
+    add("--most-workers", type=int, help="workers that can be reached while it runs")
+    add("--policy", default="LeastConnections", help="policy, as PowerOfD:d=2")
+    add("--slots", type=int, help="requests that may sit at a worker")
+    add("--host", default="127.0.0.1", help="address to listen on")
+    add("--port", type=int, default=8000, help="port, 0 for a free one")
+    add(
+        "--key",
+        default="none",
+        help="session key: ip, cookie:NAME, header:NAME, query:NAME, number:NAME",
+    )
+    add("--max-attempts", type=int, default=3, help="handovers before a request gets 502")
+    add("--queue-limit", type=int, help="requests that may be held; one more gets 503")
+    add("--retry-all", action="store_true", help="replay also what is not idempotent")
+    add("--hang-s", type=float, help="replace a worker silent for so long; default: never")
+    add("--head-s", type=float, default=30.0, help="time for a client to send its head")
+    add("--drain-s", type=float, default=30.0, help="longest wait for requests when stopping")
+    add("--trace", metavar="FILE", help="write one record a handover")
+    add("--seed", type=int, default=0, help="seed of the policy's choices")
+    return parser

@@ -1,0 +1,285 @@
+"""The clients' side of the master: accept, read heads, refuse, close."""
+
+import contextlib
+import errno
+import math
+import resource
+import select
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from lbsim.errors import InputError
+from live import head
+from live.connection import Connection, refusal
+
+__all__ = ["Front", "listen"]
+
+BACKLOG = 4096
+LINGER_S = 2.0  # a refused client has so long to read its answer before the socket closes
+ACCEPTS = 64  # connections accepted a turn, so that workers' reports are not kept waiting
+RESERVE = 128  # descriptors that are not for clients: channels, pidfds, files
+READ = 65_536
+OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Front:
+    """Accepts connections and reads until a request can be dispatched.
+
+    Parameters
+    ----------
+    listener : socket
+    poller, handlers
+        The master's loop: descriptors and who is called for them.
+    arrive : callable
+        Gets each connection whose request is complete.
+    counts : Counter
+        Of what happened.
+    head_s : float
+        A client that has not sent its request's head by then is answered 408.
+    most : int
+        Connections that may be open at once; more wait in the kernel.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        poller: select.epoll,
+        handlers: dict[int, Callable[[int], None]],
+        arrive: Callable[[Connection], None],
+        counts: Counter[str],
+        *,
+        head_s: float,
+        most: int,
+    ) -> None:
+        self.listener = listener
+        self.poller = poller
+        self.handlers = handlers
+        self.arrive = arrive
+        self.counts = counts
+        self.head_s = head_s
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.most = min(most, max(1, soft - RESERVE))
+        self.n_open = 0
+        self.serial = 0
+        # Both in order of their deadlines, because dicts keep the order of insertion.
+        self.reading: dict[int, Connection] = {}
+        self.lingering: dict[int, Connection] = {}
+        self.is_accepting = False
+        self.is_closed = False
+        self._family, self._type = int(listener.family), int(listener.type)
+
+    # --- accepting -------------------------------------------------------------------------
+
+    def resume(self) -> None:
+        """Accept connections."""
+        if not self.is_accepting and not self.is_closed:
+            self.is_accepting = True
+            self.handlers[self.listener.fileno()] = self._ready
+            self.poller.register(self.listener, select.EPOLLIN)
+
+    def pause(self) -> None:
+        """Leave new connections to the kernel's backlog."""
+        if self.is_accepting:
+            self.is_accepting = False
+            del self.handlers[self.listener.fileno()]
+            self.poller.unregister(self.listener)
+
+    def stop(self) -> None:
+        """Take what has already connected, and nothing more."""
+        while self.is_accepting and self._accept():
+            pass
+        self.pause()
+        self.is_closed = True
+        self.listener.close()
+        for connection in [c for c in self.reading.values() if not c.data]:
+            self.close(connection)
+
+    def _ready(self, _: int) -> None:
+        self._accept()
+
+    def _accept(self) -> bool:
+        """Accept what has come; return whether there may be more."""
+        for _turn in range(ACCEPTS):
+            if self.n_open >= self.most:
+                self.counts["accept_paused"] += 1
+                self.pause()
+                return False
+            try:
+                descriptor, address = self.listener._accept()  # type: ignore[attr-defined]
+            except BlockingIOError:
+                return False
+            except OSError as error:
+                if error.errno in OUT_OF_RESOURCES:
+                    self.counts["accept_paused"] += 1
+                    self.pause()
+                return False  # else: that client has gone already
+            sock = socket.socket(self._family, self._type, 0, descriptor)
+            now = time.monotonic()
+            self.n_open += 1
+            self.serial += 1
+            self.counts["accepted"] += 1
+            connection = Connection(sock, address[0], self.serial, now)
+            self._await(connection)
+        return True
+
+    def _await(self, connection: Connection) -> None:
+        """Read a request, now or when it comes."""
+        connection.deadline = connection.accepted + self.head_s
+        self.reading[connection.serial] = connection
+        if not self._read(connection):
+            self._watch(connection, self._read)
+
+    def expire(self, now: float) -> None:
+        """Answer 408 to who is too slow, close what lingers, accept again if there is room."""
+        while self.reading:
+            connection = next(iter(self.reading.values()))
+            if now <= connection.deadline:
+                break
+            if connection.head is None:
+                self.refuse(connection, 408)
+            else:  # the body is slow: the worker may wait for it
+                self._pass_on(connection)
+        while self.lingering:
+            connection = next(iter(self.lingering.values()))
+            if now <= connection.deadline:
+                break
+            self.close(connection)
+        if not self.is_accepting and self.n_open < self.most:
+            self.resume()
+
+    # --- reading ---------------------------------------------------------------------------
+
+    def _read(self, connection: Connection) -> bool:
+        """Take what has come; return whether the reading of this request is over."""
+        try:
+            data = connection.sock.recv(READ, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self.counts["client_left"] += 1
+            self.close(connection)
+            return True
+        connection.data = connection.data + data if connection.data else data
+        try:
+            if connection.head is None:
+                connection.head = head.parse(connection.data)
+        except head.TooLarge:
+            self.refuse(connection, 431)
+            return True
+        except head.Malformed:
+            self.refuse(connection, 400)
+            return True
+        if not connection.is_enough:
+            return False
+        self._pass_on(connection)
+        return True
+
+    def _pass_on(self, connection: Connection) -> None:
+        self._unwatch(connection)
+        del self.reading[connection.serial]
+        self.arrive(connection)
+
+    # --- ending ----------------------------------------------------------------------------
+
+    def refuse(self, connection: Connection, status: int) -> None:
+        """Answer instead of a worker, and close without a reset."""
+        self.counts[f"answered_{status}"] += 1
+        self._unwatch(connection)
+        self.reading.pop(connection.serial, None)
+        self.end(connection, refusal(status))
+
+    def end(self, connection: Connection, answer: bytes = b"") -> None:
+        """End a connection with a last answer, so that the client can read it to its end."""
+        try:
+            if answer:
+                connection.sock.send(answer, socket.MSG_DONTWAIT)
+            connection.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close(connection)
+            return
+        # Closing with unread bytes would reset the connection before the client has read.
+        connection.deadline = time.monotonic() + LINGER_S
+        self.lingering[connection.serial] = connection
+        if not self._discard(connection):
+            self._watch(connection, self._discard)
+
+    def _discard(self, connection: Connection) -> bool:
+        try:
+            while connection.sock.recv(READ, socket.MSG_DONTWAIT):
+                pass
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        self.close(connection)
+        return True
+
+    def close(self, connection: Connection) -> None:
+        """Close a connection, wherever it is."""
+        self._unwatch(connection)
+        self.reading.pop(connection.serial, None)
+        self.lingering.pop(connection.serial, None)
+        connection.sock.close()
+        self.n_open -= 1
+        connection.deadline = math.inf
+
+    def close_all(self) -> None:
+        """Close the listener and what is being read or refused."""
+        self.pause()
+        self.is_closed = True
+        self.listener.close()
+        for connection in [*self.reading.values(), *self.lingering.values()]:
+            self.close(connection)
+
+    def _watch(self, connection: Connection, handler: Callable[[Connection], bool]) -> None:
+        def ready(_: int) -> None:
+            handler(connection)
+
+        connection.is_watched = True
+        self.handlers[connection.sock.fileno()] = ready
+        self.poller.register(connection.sock, select.EPOLLIN)
+
+    def _unwatch(self, connection: Connection) -> None:
+        if connection.is_watched:
+            connection.is_watched = False
+            del self.handlers[connection.sock.fileno()]
+            self.poller.unregister(connection.sock)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises
+    ------
+    InputError
+        The address cannot be had.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (OSError, UnicodeError) as error:
+        raise InputError(
+            f"host = {host!r}, port = {port} is no address ({error}); give 127.0.0.1 and a port"
+        ) from error
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            with contextlib.suppress(OSError):
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(
+            f"{host}:{port} cannot be listened on ({reason}); "
+            "choose another port, or 0 for a free one"
+        ) from error
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,324 @@
+"""The workers' lives: spawn, reap, murder, manage (gunicorn's verbs), reload, drain.
+
+The supervisor knows processes and channels; what a death means for requests is the master's
+business, told through `Owner`.
+"""
+
+import os
+import select
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from live import channel, worker
+
+__all__ = ["BOOTING", "DOWN", "FAILED", "LEAVING", "RETIRED", "UP", "Owner", "Supervisor", "Worker"]
+
+DOWN, BOOTING, UP, LEAVING, FAILED, RETIRED = range(6)
+STATES = ("down", "booting", "up", "leaving", "failed", "retired")
+"""Down: dead, to be restarted. Failed: it cannot boot. Retired: scaled away."""
+
+FIRST_BACKOFF_S = 0.1
+LONGEST_BACKOFF_S = 10.0
+HEALTHY_S = 1.0  # a worker that lived so long, or served a request, clears the backoff
+MOST_FAILED_BOOTS = 5
+REPORTS_A_TURN = 64  # messages read from one worker before the others have their turn
+
+
+class Health(NamedTuple):
+    """What a worker last said of itself."""
+
+    connections: int = 0
+    lag_s: float = 0.0
+    """How late its event loop was."""
+    cpu_s: float = 0.0
+    """Processor time since it was born."""
+    at: float = 0.0
+    """When it said so (CLOCK_MONOTONIC)."""
+    resident: float = 0.0
+    """Bytes of memory."""
+
+
+class Worker:
+    """One slot of the crew; the process in it changes, the index does not."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.state = DOWN
+        self.pid = -1
+        self.pidfd = -1
+        self.end: socket.socket | None = None
+        self.receiver: channel.Receiver | None = None
+        self.outbox: deque[tuple[bytes, socket.socket | None]] = deque()
+        self.born = self.beat = self.restart_at = 0.0
+        self.crashes = 0
+        self.failed_boots = 0
+        self.has_served = False
+        self.health = Health()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a process."""
+        return self.state in (BOOTING, UP, LEAVING)
+
+
+class Owner(Protocol):
+    """What the supervisor tells the master."""
+
+    def worker_is_up(self, index: int) -> None:
+        """A worker is ready."""
+
+    def worker_is_leaving(self, index: int) -> None:
+        """A worker is to get nothing more."""
+
+    def worker_is_down(self, index: int, was_asked: bool) -> None:
+        """A worker's process is gone."""
+
+    def worker_says(self, index: int, message: channel.Message) -> None:
+        """A worker reports on a connection."""
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Something worth a line has happened."""
+
+
+class Supervisor:
+    """Keeps workers alive.
+
+    Parameters
+    ----------
+    owner : Owner
+    n, most : int
+        Workers at the start, and the largest number that `scale` may reach.
+    load : str or callable
+        See `live.worker.Orders`.
+    poller, handlers
+        The master's loop: descriptors and who is called for them.
+    needs_ack : bool
+    hang_s : float or None
+        A worker silent for so long is killed; None: never.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        n: int,
+        most: int,
+        load: str | Callable[[], Any],
+        poller: select.epoll,
+        handlers: dict[int, Callable[[int], None]],
+        *,
+        needs_ack: bool,
+        hang_s: float | None,
+    ) -> None:
+        self.owner = owner
+        self.load = load
+        self.poller = poller
+        self.handlers = handlers
+        self.needs_ack = needs_ack
+        self.hang_s = hang_s
+        self.workers = [Worker(i) for i in range(most)]
+        for w in self.workers[n:]:
+            w.state = RETIRED
+        self.restarts = 0
+        self.error = ""
+        self.reload_queue: deque[int] = deque()
+        self.reloading = -1
+        self.is_stopping = False
+
+    # --- the loop's call -------------------------------------------------------------------
+
+    def manage_workers(self, now: float) -> None:
+        """Start who is due, replace who hangs, go on with a reload."""
+        for w in self.workers:
+            if w.state == DOWN and now >= w.restart_at and not self.is_stopping:
+                self.spawn_worker(w, now)
+            elif self.hang_s is not None and w.is_alive and now - w.beat > self.hang_s:
+                self.owner.log("hung", worker=w.index, pid=w.pid)
+                w.beat = now  # one signal is enough
+                os.kill(w.pid, signal.SIGKILL)
+        while self.reloading < 0 and self.reload_queue and not self.is_stopping:
+            w = self.workers[self.reload_queue.popleft()]
+            if w.state in (UP, FAILED):
+                self.reloading = w.index
+                self._dismiss(w)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether no worker lives and none can be booted."""
+        states = {w.state for w in self.workers} - {RETIRED}
+        return states == {FAILED}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no process is left."""
+        return not any(w.is_alive for w in self.workers)
+
+    # --- verbs -----------------------------------------------------------------------------
+
+    def spawn_worker(self, w: Worker, now: float) -> None:
+        """Fork a worker into an empty slot."""
+        mine, theirs = channel.pair()
+        orders = worker.Orders(self.load, w.index, os.getpid(), self.needs_ack)
+        pid = os.fork()
+        if pid == 0:
+            # Keep no sibling's channel, no client's socket: they would never see an end.
+            keep = theirs.fileno()
+            os.closerange(3, keep)
+            os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+            worker.run(theirs, orders)
+        theirs.close()
+        mine.setblocking(False)
+        w.pid, w.end, w.state = pid, mine, BOOTING
+        w.receiver = channel.Receiver(mine)
+        w.pidfd = os.pidfd_open(pid)
+        w.born = w.beat = now
+        w.has_served = False
+        w.health = Health()
+        self._watch(w.pidfd, select.EPOLLIN, lambda _: self.reap_worker(w))
+        self._watch(mine.fileno(), select.EPOLLIN, lambda events: self._talk(w, events))
+        self.owner.log("spawned", worker=w.index, pid=pid)
+
+    def reap_worker(self, w: Worker) -> None:
+        """A worker's process has ended: bury it, hear its last words, plan the next."""
+        assert w.end is not None
+        now = time.monotonic()
+        while self._listen(w):  # what it said before it died still holds
+            pass
+        _, status = os.waitpid(w.pid, 0)
+        for descriptor in (w.pidfd, w.end.fileno()):
+            self.poller.unregister(descriptor)
+            del self.handlers[descriptor]
+        os.close(w.pidfd)
+        w.end.close()
+        w.outbox.clear()
+        was, w.state = w.state, DOWN
+        code = os.waitstatus_to_exitcode(status)
+        self.owner.log("exited", worker=w.index, pid=w.pid, code=code)
+        self.restarts += not self.is_stopping
+        w.restart_at = now
+        if was == BOOTING and not self.is_stopping:
+            self._boot_failed(w)
+        elif was != LEAVING:
+            w.crashes = 1 if w.has_served or now - w.born >= HEALTHY_S else w.crashes + 1
+        if w.crashes > 1 and was != LEAVING:
+            w.restart_at += min(FIRST_BACKOFF_S * 2 ** (w.crashes - 2), LONGEST_BACKOFF_S)
+        self.owner.worker_is_down(w.index, was == LEAVING)
+
+    def _boot_failed(self, w: Worker) -> None:
+        w.crashes += 1
+        w.failed_boots += 1
+        if w.failed_boots >= MOST_FAILED_BOOTS:
+            w.state = FAILED
+            self.owner.log("failed", worker=w.index, traceback=self.error)
+            # A reload must not replace workers that serve by ones that cannot.
+            self.reload_queue.clear()
+            self.reloading = -1
+
+    def murder_workers(self) -> None:
+        """Kill whoever is left and wait for each."""
+        self.is_stopping = True
+        for w in self.workers:
+            if w.is_alive:
+                os.kill(w.pid, signal.SIGKILL)
+                select.select([w.pidfd], [], [])
+                self.reap_worker(w)
+
+    def reload(self) -> None:
+        """Replace all workers, one after another."""
+        self.reload_queue = deque(w.index for w in self.workers if w.state != RETIRED)
+
+    def stop(self) -> None:
+        """Let every worker finish what it has and leave."""
+        self.is_stopping = True
+        for w in self.workers:
+            self._dismiss(w)
+
+    def _dismiss(self, w: Worker) -> None:
+        if w.state == UP:
+            w.state = LEAVING
+            self.owner.worker_is_leaving(w.index)
+            self.send(w.index, channel.pack(channel.DRAIN))
+        elif w.state == FAILED:
+            w.state, w.failed_boots = DOWN, 0
+        elif w.state == BOOTING and self.is_stopping:
+            os.kill(w.pid, signal.SIGKILL)
+
+    # --- channels --------------------------------------------------------------------------
+
+    def send(self, index: int, data: bytes, sock: socket.socket | None = None) -> None:
+        """Send a message to a worker, at once or when its channel has room."""
+        w = self.workers[index]
+        assert w.end is not None
+        w.outbox.append((data, sock))
+        if len(w.outbox) == 1:
+            self._flush(w)
+            if w.outbox:
+                self.poller.modify(w.end.fileno(), select.EPOLLIN | select.EPOLLOUT)
+
+    def _flush(self, w: Worker) -> None:
+        assert w.end is not None
+        while w.outbox:
+            data, sock = w.outbox[0]
+            try:
+                # A client that is answered already has no socket any more.
+                if sock is None or sock.fileno() >= 0:
+                    channel.send(w.end, data, -1 if sock is None else sock.fileno())
+            except BlockingIOError:
+                return
+            except (BrokenPipeError, ConnectionResetError):
+                return  # dead: the pidfd tells, and its requests go elsewhere
+            w.outbox.popleft()
+
+    def _talk(self, w: Worker, events: int) -> None:
+        if not w.is_alive or w.end is None:
+            return
+        if events & select.EPOLLOUT:
+            self._flush(w)
+            if not w.outbox:
+                self.poller.modify(w.end.fileno(), select.EPOLLIN)
+        if not self._listen(w) and events & select.EPOLLHUP:
+            self.poller.modify(w.end.fileno(), 0)  # its end; the pidfd follows
+
+    def _listen(self, w: Worker) -> bool:
+        """Take messages that are there; say whether there may be more."""
+        assert w.receiver is not None
+        receive, says = w.receiver.receive, self.owner.worker_says
+        try:
+            for _ in range(REPORTS_A_TURN):
+                message = receive(False)
+                if message is None:
+                    return False
+                if message.kind < channel.BEAT and message.kind != channel.READY:
+                    w.has_served = True
+                    says(w.index, message)
+                else:
+                    self._hear(w, message)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _hear(self, w: Worker, message: channel.Message) -> None:
+        """A worker speaks of itself."""
+        w.beat = time.monotonic()
+        if message.kind == channel.BEAT:
+            _, _, connections, lag, cpu, at, resident, *_ = message
+            w.health = Health(connections, lag, cpu, at, resident)
+        elif message.kind == channel.FAILED:
+            self.error = message.payload.decode()
+        elif message.kind == channel.READY:
+            w.state = UP
+            w.failed_boots = 0
+            if w.index == self.reloading:
+                self.reloading = -1
+            self.owner.worker_is_up(w.index)
+            if self.is_stopping:
+                self._dismiss(w)
+        else:
+            self.owner.worker_says(w.index, message)
+
+    def _watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
+        self.handlers[descriptor] = handler
+        self.poller.register(descriptor, events)

@@ -1,0 +1,256 @@
+"""A worker: one asyncio loop that serves the connections its master hands over.
+
+It runs in a process forked from the master. The application is imported here, so that a
+reload loads new code.
+"""
+
+import asyncio
+import ctypes
+import importlib
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from array import array
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from live import channel
+
+if TYPE_CHECKING:
+    from live.asgi import Exchange, Server
+
+__all__ = ["Orders", "hooks", "run"]
+
+BEAT_S = 0.5
+HANDOVERS_A_TURN = 32  # as many messages as libuv, and so Node's worker, reads in one turn
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PR_SET_PDEATHSIG = 1
+
+hooks: dict[int, Callable[[channel.Message], None]] = {}
+"""What to do with kinds of messages that this module does not know."""
+
+
+class Orders(NamedTuple):
+    """What a worker is told when it is forked."""
+
+    load: str | Callable[[], Any]
+    """``module:app``, or a function that makes the application."""
+    index: int  # type: ignore[assignment]  # not tuple.index
+    master: int
+    """The master's pid."""
+    needs_ack: bool
+    """Whether the policy waits for acknowledgements."""
+
+
+def run(end: socket.socket, orders: Orders) -> None:
+    """Serve until told to leave; never returns."""
+    status = 1
+    try:
+        _die_with(orders.master)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        # A terminal's Ctrl-C and hang-up reach the whole group; the master decides who leaves.
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
+            signal.signal(number, signal.SIG_IGN)
+        os.environ["LIVE_WORKER"] = str(orders.index)
+        asyncio.run(_serve(end, orders))
+        status = 0
+    except BaseException:
+        text = traceback.format_exc()
+        try:
+            end.setblocking(True)
+            report = channel.pack(channel.FAILED, payload=text[-32_000:].encode())
+            channel.send(end, report)
+        except OSError:
+            sys.stderr.write(text)
+    finally:
+        os._exit(status)
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel for SIGKILL when the master dies, even in the middle of blocking work."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before we asked
+        os._exit(1)
+
+
+def _load(load: str | Callable[[], Any]) -> Any:
+    if callable(load):
+        return load()
+    module, _, name = load.partition(":")
+    app: Any = importlib.import_module(module)
+    for part in (name or "app").split("."):
+        app = getattr(app, part)
+    return app
+
+
+async def _serve(end: socket.socket, orders: Orders) -> None:
+    from live.asgi import Server
+
+    work = Worker(end, orders)
+    server = Server(_load(orders.load), work)
+    await server.start()
+    await work.serve(server)
+    await server.stop()
+
+
+class Worker:
+    """Takes handovers and reports on them (`live.asgi.Listener`)."""
+
+    def __init__(self, end: socket.socket, orders: Orders) -> None:
+        self.end = end
+        self.index = orders.index
+        self.needs_ack = orders.needs_ack
+        # With acknowledgements one at a time: the next may come only after this one's.
+        self.most = 1 if orders.needs_ack else HANDOVERS_A_TURN
+        self.receiver = channel.Receiver(end)
+        self.loop = asyncio.get_running_loop()
+        self.is_leaving = False
+        self.left = self.loop.create_future()
+        self.began = self.ended = 0
+        self.responses = array("f")
+        self.is_report_due = False
+        self.server: Server
+
+    async def serve(self, server: "Server") -> None:
+        """Serve until the master says to leave and everything is answered."""
+        self.server = server
+        self.end.setblocking(False)
+        self.loop.add_reader(self.end, self._listen)
+        server.set_date()
+        self.tell(channel.pack(channel.READY, 0, time.monotonic()))
+        self._beat(self.loop.time())
+        await self.left
+
+    def tell(self, message: bytes) -> None:
+        """Send a message to the master."""
+        try:
+            self.end.send(message)
+        except BlockingIOError:
+            # The master is behind. It always reads, so waiting for it cannot last.
+            self.end.setblocking(True)
+            self.end.send(message)
+            self.end.setblocking(False)
+        except OSError:
+            os._exit(1)  # no master: nobody is left to serve for
+
+    # --- what the master says --------------------------------------------------------------
+
+    def _listen(self) -> None:
+        try:
+            for _ in range(self.most):
+                message = self.receiver.receive()
+                if message is None:
+                    os._exit(0)
+                if message.kind == channel.CONNECT:
+                    self._take(message)
+                elif message.kind == channel.DRAIN:
+                    self.is_leaving = True
+                    self.server.drain()
+                    self._leave_if_idle()
+                elif message.kind in hooks:
+                    hooks[message.kind](message)
+        except BlockingIOError:
+            return
+
+    def _take(self, message: channel.Message) -> None:
+        now = time.monotonic()
+        if message.descriptor < 0:  # we have no descriptor left, so the kernel gave none
+            self.tell(channel.pack(channel.REFUSED, message.serial, now))
+            return
+        if self.needs_ack:
+            self.tell(channel.pack(channel.ACCEPTED, message.serial, now))
+        from live.asgi import Exchange
+
+        family = socket.AddressFamily(message.flags)
+        connection = socket.socket(
+            family, socket.SOCK_STREAM, socket.IPPROTO_TCP, message.descriptor
+        )
+        self.server.serve(connection, message.payload, Exchange(message.serial, now, self.index))
+
+    def _leave_if_idle(self) -> None:
+        if self.left.done():
+            return
+        if self.server.is_idle:
+            self.left.set_result(None)
+        else:
+            self.loop.call_later(0.01, self._leave_if_idle)
+
+    def _beat(self, due: float) -> None:
+        """Tell the master that the loop turns: its lag, processor time, memory, connections."""
+        with open("/proc/self/statm", "rb") as file:
+            resident = int(file.read().split()[1]) * _PAGE
+        self.server.set_date()
+        lag = max(0.0, self.loop.time() - due)
+        self.tell(
+            channel.pack(
+                channel.BEAT,
+                len(self.server.state.connections),
+                lag,
+                time.process_time(),
+                time.monotonic(),
+                resident,
+            )
+        )
+        self.loop.call_later(BEAT_S, self._beat, self.loop.time() + BEAT_S)
+
+    # --- what connections say (live.asgi.Listener) -----------------------------------------
+
+    def finished(self, exchange: "Exchange", is_last: bool) -> None:
+        """The first request of a connection has been answered."""
+        self._report(channel.FINISHED, exchange, channel.LAST if is_last else 0)
+
+    def closed(self, exchange: "Exchange", was_answered: bool) -> None:
+        """A connection is over."""
+        self._report(channel.CLOSED, exchange, channel.LAST if was_answered else 0)
+
+    def in_pieces(self, exchange: "Exchange") -> None:
+        """An answer that does not leave in one write begins now."""
+        self._report(channel.PIECES, exchange, 0)
+
+    def _report(self, kind: int, exchange: "Exchange", flags: int) -> None:
+        self.tell(
+            channel.HEADER.pack(
+                kind,
+                flags,
+                exchange.serial,
+                exchange.accepted,
+                exchange.started,
+                exchange.finished,
+                exchange.value,
+            )
+        )
+
+    def later_data(self) -> None:
+        """A kept connection sends something: report in the next turn, before any handler."""
+        if not self.is_report_due:
+            self.is_report_due = True
+            self.loop.call_soon(self._report_later)
+
+    def later(self, began: int, ended: int, response: float) -> None:
+        """Further requests of kept connections began or ended."""
+        self.began += began
+        if ended:
+            self.ended += ended
+            self.responses.append(response)
+        self.later_data()
+
+    def _report_later(self) -> None:
+        """Report all of a turn in one message: one a request would cost more than to serve it."""
+        self.is_report_due = False
+        if self.began or self.ended:
+            self.tell(
+                channel.pack(
+                    channel.LATER,
+                    0,
+                    self.began,
+                    self.ended,
+                    time.monotonic(),
+                    payload=self.responses.tobytes(),
+                )
+            )
+            self.began = self.ended = 0
+            del self.responses[:]

@@ -1,0 +1,163 @@
+"""Real processes, really killed: what clients see of it."""
+
+import os
+import signal
+import threading
+import time
+
+from conftest import eventually, is_alive, read_all
+
+LAB = ("live.apps:app", "--workers")
+
+
+def status_of(answer):
+    return answer.split(b" ", 2)[1] if answer else b""
+
+
+def hammer(live, n_clients, stop, statuses, target):
+    def client():
+        while not stop.is_set():
+            statuses.append(status_of(live.ask(target)))
+
+    threads = [threading.Thread(target=client) for _ in range(n_clients)]
+    for thread in threads:
+        thread.start()
+    return threads
+
+
+def test_kill_9_under_load_loses_nothing(serve):
+    live = serve(*LAB, "3", "--policy", "LeastConnections", "--max-attempts", "20", up=3)
+    stop, statuses = threading.Event(), []
+    threads = hammer(live, 6, stop, statuses, "/work?cpu_ms=20")
+    for kill in range(6):
+        n_up = len(live.named("up"))
+        answered = len(statuses)
+        eventually(lambda a=answered: len(statuses) > a + 5, "requests flow")
+        os.kill(list(live.pids().values())[kill % len(live.pids())], signal.SIGKILL)
+        eventually(lambda n=n_up: len(live.named("up")) > n, "a new worker")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    live.signal(signal.SIGTERM)
+    status, counts = live.end()
+    assert status == 0
+    assert set(statuses) == {b"200"}
+    assert counts["answered"] == counts["accepted"] == len(statuses)
+    assert counts["redispatched"] >= 1
+
+
+def test_all_workers_killed_at_once_delays_but_loses_nothing(serve):
+    live = serve(*LAB, "2", up=2)
+    stop, statuses = threading.Event(), []
+    threads = hammer(live, 4, stop, statuses, "/work?cpu_ms=20")
+    eventually(lambda: len(statuses) > 5, "requests flow")
+    for pid in live.pids().values():
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(live.named("up")) >= 4, "both are back")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) == {b"200"}
+
+
+def test_killed_with_post_is_502_unless_asked(serve):
+    for extra, expected in (((), b"502"), (("--retry-all",), b"200")):
+        live = serve(*LAB, "1", *extra, up=1)
+        answers = []
+        client = threading.Thread(
+            target=lambda: answers.append(live.ask("/work?cpu_ms=400", "POST"))  # noqa: B023
+        )
+        client.start()
+        (pid,) = live.pids().values()
+        time.sleep(0.2)  # into the work; the outcome does not depend on how far
+        os.kill(pid, signal.SIGKILL)
+        client.join()
+        assert status_of(answers[0]) == expected
+
+
+def test_request_that_kills_every_worker_ends_as_502(serve, tmp_path):
+    (tmp_path / "deadly.py").write_text(
+        "import os, signal\n"
+        "async def app(scope, receive, send):\n"
+        "    assert scope['type'] == 'http'\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    live = serve("deadly:app", "--workers", "1", up=1, cwd=tmp_path)
+    assert status_of(live.ask()) == b"502"
+    assert len(live.named("exited")) == 3  # max_attempts
+
+
+def test_worker_killed_in_mid_answer_ends_the_connection(serve, tmp_path):
+    (tmp_path / "half.py").write_text(
+        "import os, signal\n"
+        "async def app(scope, receive, send):\n"
+        "    assert scope['type'] == 'http'\n"
+        "    await send({'type': 'http.response.start', 'status': 200,\n"
+        "                'headers': [(b'content-length', b'10')]})\n"
+        "    await send({'type': 'http.response.body', 'body': b'half', 'more_body': True})\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    live = serve("half:app", "--workers", "1", up=1, cwd=tmp_path)
+    assert live.ask().endswith(b"half")
+    live.signal(signal.SIGTERM)
+    assert live.end()[1]["lost_answer_begun"] == 1
+
+
+def test_stopped_worker_is_found_and_its_request_served(serve):
+    live = serve(*LAB, "1", "--hang-s", "2", up=1)
+    (pid,) = live.pids().values()
+    os.kill(pid, signal.SIGSTOP)
+    assert status_of(live.ask()) == b"200"
+    assert live.named("hung")[0]["pid"] == pid
+
+
+def test_reload_under_load_replaces_every_worker_and_loses_nothing(serve):
+    live = serve(*LAB, "2", up=2)
+    before = set(live.pids().values())
+    stop, statuses = threading.Event(), []
+    threads = hammer(live, 4, stop, statuses, "/work?cpu_ms=10")
+    eventually(lambda: len(statuses) > 5, "requests flow")
+    live.signal(signal.SIGHUP)
+    eventually(lambda: len(live.named("up")) == 4, "two new workers")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) == {b"200"}
+    assert not before & set(live.pids().values())
+    assert {e["code"] for e in live.named("exited")} == {0}
+
+
+def test_stop_waits_for_requests(serve):
+    live = serve(*LAB, "1", up=1)
+    with live.connect() as client:
+        client.sendall(b"GET /work?cpu_ms=500 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert not live.named("drain")
+        eventually(lambda: live.process.poll() is None, "running")
+        time.sleep(0.2)  # let the master take the request
+        live.signal(signal.SIGTERM)
+        assert status_of(read_all(client)) == b"200"
+    assert live.end()[0] == 0
+
+
+def test_master_killed_leaves_no_worker(serve):
+    live = serve(*LAB, "2", up=2)
+    pids = list(live.pids().values())
+    live.signal(signal.SIGKILL)
+    eventually(lambda: not any(map(is_alive, pids)), "no orphan")
+
+
+def test_app_that_cannot_start_stops_the_master_with_its_traceback(serve, tmp_path):
+    (tmp_path / "broken.py").write_text("raise RuntimeError('no database')\n")
+    live = serve("broken:app", "--workers", "1", cwd=tmp_path)
+    assert live.end()[0] == 3
+    assert "RuntimeError: no database" in live.errors
+
+
+def test_port_in_use_is_one_line(serve, capsys):
+    live = serve(*LAB, "1", up=1)
+    from live.cli import main
+
+    assert main(["serve", "live.apps:app", "--port", str(live.port)]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert "Address already in use" in message
