@@ -22,7 +22,7 @@ from lbsim import data, plot, policies, stats, teach, theory
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
 from lbsim.contract import check_policy
-from lbsim.errors import InputError, PolicyError
+from lbsim.errors import InputError, PolicyError, SlowPolicyWarning
 from lbsim.experiment import Comparison, compare, sweep
 from lbsim.faults import Crash, Faults, Hang, Reload, SlowDown, random_crashes
 from lbsim.hashing import hash64, hash_string
@@ -95,6 +95,7 @@ __all__ = [
     "Run",
     "Sessions",
     "SlowDown",
+    "SlowPolicyWarning",
     "Weibull",
     "Workload",
     "check_policy",

@@ -3,7 +3,7 @@
 Every message names the value that was given, the rule it breaks and the remedy.
 """
 
-__all__ = ["InputError", "PolicyError"]
+__all__ = ["InputError", "PolicyError", "SlowPolicyWarning"]
 
 
 class InputError(ValueError):
@@ -12,3 +12,7 @@ class InputError(ValueError):
 
 class PolicyError(InputError):
     """A policy broke its contract: the message says when, how, and what a valid choice is."""
+
+
+class SlowPolicyWarning(UserWarning):
+    """A policy cannot be compiled and runs on the readable engine; the message says why."""

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from lbsim.client import Client
 from lbsim.cluster import Cluster
+from lbsim.engines import run_plan
 from lbsim.engines.plan import make_plan
 from lbsim.errors import InputError
 from lbsim.policy import Policy
@@ -36,7 +37,8 @@ def simulate(
     cluster : Cluster
         The workers and the master.
     engine : {"auto", "readable", "compiled"}
-        The engines give the same result, to the last bit.
+        The engines give the same result, to the last bit. "auto" compiles where the run is
+        long enough for that to pay.
     seed : int, default 0
         Of the policy's own chance (``cluster.rng``) and of retry jitter.
     client : Client, optional
@@ -45,6 +47,11 @@ def simulate(
     Returns
     -------
     Run
+
+    Warns
+    -----
+    SlowPolicyWarning
+        The policy cannot be compiled; the message says why. It runs on the readable engine.
 
     Raises
     ------
@@ -68,9 +75,7 @@ def simulate(
         raise InputError(f"policy = {policy!r} is not a policy object; give {hint}")
     if len(workload) == 0:
         raise InputError("the workload has 0 requests; a run needs at least 1")
-    from lbsim.engines import readable
-
     client = Client() if client is None else client
     plan = make_plan(workload, cluster, client, seed)
-    record = readable.run(plan, policy)
-    return Run(workload, policy, cluster, client, seed, "readable", plan.copies, record)
+    source, record = run_plan(plan, policy, engine)
+    return Run(workload, policy, cluster, client, seed, source, plan.copies, record)

@@ -8,3 +8,47 @@
 The order of events at one instant is part of the physics and is the same in both: by kind (as
 numbered in `lbsim.engines.plan`), then by worker, then by ticket.
 """
+
+import warnings
+
+from lbsim.engines.plan import Plan
+from lbsim.engines.record import Record
+from lbsim.errors import SlowPolicyWarning
+from lbsim.policy import Policy
+
+__all__ = ["run_plan"]
+
+PAYS_FROM = 5_000
+"""Requests from which on compiling, a second or two the first time, is worth it."""
+
+READABLE_S = 40e-6
+"""What the readable engine takes for a request, roughly, for the warning."""
+
+
+def run_plan(plan: Plan, policy: Policy, engine: str) -> tuple[str, Record]:
+    """Run a plan on an engine. Return the name of the engine that did it, and the record.
+
+    Parameters
+    ----------
+    plan : Plan
+    policy : Policy
+    engine : {"auto", "readable", "compiled"}
+    """
+    if engine == "compiled" or (engine == "auto" and plan.n >= PAYS_FROM):
+        from lbsim.engines import compiled
+
+        try:
+            return "compiled", compiled.run(plan, policy)
+        except compiled.Refused as refusal:
+            warnings.warn(
+                f"{type(policy).__name__} cannot be compiled: {refusal}. It runs on the readable "
+                f"engine, some hundred times as slow: about {plan.n * READABLE_S:.2g} s for "
+                f"{plan.n} requests",
+                SlowPolicyWarning,
+                stacklevel=3,
+            )
+        except compiled.NotYet:
+            pass
+    from lbsim.engines import readable
+
+    return "readable", readable.run(plan, policy)

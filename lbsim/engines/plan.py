@@ -17,7 +17,17 @@ from lbsim.policy import Policy
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["Costs", "FaultTable", "Patience", "Plan", "Workers", "make_plan", "new_core"]
+__all__ = [
+    "Costs",
+    "FaultTable",
+    "Patience",
+    "Plan",
+    "Workers",
+    "head_of",
+    "make_plan",
+    "new_core",
+    "with_sessions",
+]
 
 # --- kinds of events, in their order at one instant ------------------------------------------
 
@@ -106,7 +116,7 @@ class Plan(NamedTuple):
     work: np.ndarray  # computing, the overhead included
     wait: np.ndarray
     payload: np.ndarray
-    session: np.ndarray  # dense numbers of the keys, -1 for none
+    session: np.ndarray  # dense numbers of the keys, -1 for none; filled by `with_sessions`
     n_sessions: int
     clients: int  # closed loop: row k * clients + c is request k of client c
     think: np.ndarray
@@ -134,8 +144,6 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
         Of the policy's and the clients' chance; the workload has its own.
     """
     n = len(workload)
-    keys, session = np.unique(workload.key, return_inverse=True)
-    session = np.where(workload.key < 0, -1, session).astype(np.int64)
     policy_seed, jitter_seed = (
         int(s.generate_state(1, np.uint64)[0] >> np.uint64(1))
         for s in np.random.SeedSequence(seed).spawn(2)
@@ -150,8 +158,8 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
         work=workload.cpu + cluster.overhead_s,
         wait=workload.wait,
         payload=workload.payload,
-        session=session,
-        n_sessions=len(keys),
+        session=np.full(n, -1, np.int64),
+        n_sessions=0,
         clients=clients,
         think=workload.think if closed else np.zeros(0),
         requests=Requests(
@@ -192,6 +200,33 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
         info_delay=cluster.info_delay_s,
         policy_seed=policy_seed,
     )
+
+
+def head_of(plan: Plan, n: int) -> Plan:
+    """Return the same plan for the first `n` requests only."""
+    n = min(n, plan.n)
+    return plan._replace(
+        n=n,
+        arrival=plan.arrival[:n],
+        work=plan.work[:n],
+        wait=plan.wait[:n],
+        payload=plan.payload[:n],
+        session=plan.session[:n],
+        think=plan.think[:n],
+        requests=Requests(*(column[:n] for column in plan.requests)),
+    )
+
+
+def with_sessions(plan: Plan) -> Plan:
+    """Return the plan with the keys of its requests numbered densely."""
+    if plan.n_sessions > 0:
+        return plan
+    key = plan.requests.key
+    if len(key) == 0 or key.max() < 0:
+        return plan
+    keys, session = np.unique(key, return_inverse=True)
+    session = np.where(key < 0, -1, session).astype(np.int64)
+    return plan._replace(session=session, n_sessions=len(keys))
 
 
 def new_core(plan: Plan, policy: Policy) -> Core:

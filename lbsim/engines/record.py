@@ -4,7 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["ENDINGS", "HAPPENINGS", "OUTCOMES", "Handovers", "Happenings", "Record"]
+__all__ = [
+    "ENDINGS",
+    "HAPPENINGS",
+    "OUTCOMES",
+    "Handovers",
+    "Happenings",
+    "Record",
+    "session_misses",
+]
 
 OUTCOMES = ("ok", "shed", "lost", "timeout", "unfinished")
 """What became of a request. Unfinished: it never was answered and its client still waits."""
@@ -93,3 +101,37 @@ def in_order_of_tickets(
         Handovers(*(column[order] for column in handovers)),
         happenings,
     )
+
+
+def session_misses(
+    key: np.ndarray, worker: np.ndarray, arrival: np.ndarray, started: np.ndarray
+) -> np.ndarray:
+    """Say which requests found their session at another worker.
+
+    For runs in which every request begins once and no worker ever restarts.
+
+    Parameters
+    ----------
+    key : ndarray of int64, shape (n,)
+        Session of each request, negative for none.
+    worker : ndarray of int64, shape (n,)
+    arrival, started : ndarray of float64, shape (n,)
+        In seconds; the rows are in order of arrival.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    missed = np.zeros(len(key), np.bool_)
+    rows = np.flatnonzero(key >= 0)
+    if len(rows) == 0:
+        return missed
+    # The order in which requests begin: at one instant those that waited come first, by worker
+    # (a completion comes before an arrival), then those that just arrived, by row.
+    waited = started[rows] > arrival[rows]
+    order = np.lexsort((np.where(waited, worker[rows], rows), ~waited, started[rows]))
+    rows = rows[order]
+    rows = rows[np.argsort(key[rows], kind="stable")]
+    same = key[rows[1:]] == key[rows[:-1]]
+    missed[rows[1:]] = same & (worker[rows[1:]] != worker[rows[:-1]])
+    return missed

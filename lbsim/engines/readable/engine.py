@@ -1,7 +1,7 @@
 """The stage on which master, workers, clients and supervisor meet."""
 
 from lbsim import checked
-from lbsim.engines.plan import EVENT_LOOP, FCFS, Plan, new_core
+from lbsim.engines.plan import EVENT_LOOP, FCFS, Plan, new_core, with_sessions
 from lbsim.engines.readable.clients import Clients
 from lbsim.engines.readable.event_loop import EventLoop
 from lbsim.engines.readable.master import Master
@@ -52,7 +52,7 @@ def run(plan: Plan, policy: Policy) -> Record:
     PolicyError
         The policy chose a worker that is not up, raised an error, or broke a type.
     """
-    stage = Stage(plan, checked.fresh(policy, len(plan.workers.speed)))
+    stage = Stage(with_sessions(plan), checked.fresh(policy, len(plan.workers.speed)))
     for worker in stage.workers:
         stage.supervisor.boot(worker)
     stage.clients.begin()

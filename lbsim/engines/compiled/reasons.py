@@ -1,0 +1,89 @@
+"""Why Numba could not compile a policy, in plain words, with the line."""
+
+import linecache
+import re
+
+from numba.core.errors import NumbaError
+
+from lbsim.engines.compiled.fingerprint import Reach
+
+__all__ = ["reason"]
+
+_TRANSLATIONS = (
+    (
+        r"Unknown attribute '(\w+)' of type Policy_",
+        "self.{0} is not made in prepare(), so compiled code does not know its type",
+    ),
+    (
+        r"Unknown attribute '(\w+)' of type",
+        "the attribute {0!r} is not known to compiled code",
+    ),
+    (r"NameError: name '(\w+)' is not defined", "the name {0!r} is not defined"),
+    (
+        r"Use of unsupported NumPy function '?(?:numpy\.)?(\w+)'?",
+        "np.{0} is not among the functions that Numba compiles",
+    ),
+    (
+        r"Untyped global name '(\w+)': .*?(?:type of|type) <class '([\w.]+)'>",
+        "the global {0!r} is of type {1}, which compiled code cannot read",
+    ),
+    (
+        r"Untyped global name '(\w+)'",
+        "the global {0!r} is something that compiled code cannot read",
+    ),
+    (
+        r"(self\.\w+ is an? \w+, which compiled code cannot read; [^\n]*)",
+        "{0}",
+    ),
+    (
+        r"(self\.\w+ is [^\n]*?, but a value of\s+type \S+ is assigned to it)",
+        "{0}",
+    ),
+    (r"super\(", "super() is not known to compiled code; call Base.method(self, …) instead"),
+    (
+        r"Cannot unify (.+?) and (.+?) for '([\w.$]+)'",
+        "a variable is sometimes of type {0} and sometimes of type {1}",
+    ),
+    (r"(?:unsupported|not supported)[^\n]*?\b(try|with|yield|async|lambda|set|dict)\b",
+     "{0!r} is not supported in compiled code"),
+    (r"Failed in nopython mode pipeline[^\n]*\n(?:[-–].*\n)*([^\n]+)", "{0}"),
+)  # fmt: skip
+
+
+def reason(error: BaseException, reach: Reach) -> str:
+    """Return what in a policy could not be compiled: the line, and why.
+
+    Parameters
+    ----------
+    error : Exception
+        What Numba raised.
+    reach : Reach
+        Of the policy's class: tells the policy's lines from others.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    place = _place(text, reach)
+    return f"{_plain_words(text, error)}{place}"
+
+
+def _plain_words(text: str, error: BaseException) -> str:
+    for pattern, words in _TRANSLATIONS:
+        found = re.search(pattern, text, re.DOTALL if "\\n" not in pattern else 0)
+        if found:
+            return words.format(*(" ".join(group.split()) for group in found.groups()))
+    lines = [line for line in text.splitlines() if line.strip()]
+    kind = "" if isinstance(error, NumbaError) else f"{type(error).__name__}: "
+    return kind + (lines[0] if lines else "Numba gives no reason")
+
+
+def _place(text: str, reach: Reach) -> str:
+    """Return the deepest place in the policy's own code that the text names."""
+    codes = [f.__code__ for f in (*reach.methods, *reach.functions)]
+    for number in re.findall(r"(?:line |\()(\d+)\)?", text)[::1]:
+        line = int(number)
+        for code in codes:
+            lines = [at for _, _, at in code.co_lines() if at]
+            if code.co_firstlineno < line <= max(lines, default=0) and line in lines:
+                source = linecache.getline(code.co_filename, line).strip()
+                shown = f": {source}" if source else ""
+                return f" (line {line}, in {code.co_name}{shown})"
+    return ""
