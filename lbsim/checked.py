@@ -8,18 +8,17 @@ of the policy, into an explained `PolicyError`.
 """
 
 import functools
-import linecache
 import math
-import traceback
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from lbsim.errors import InputError, PolicyError
+from lbsim.explained import check_methods, check_slots, explained, when
 from lbsim.policy import Policy
 
-__all__ = ["fresh"]
+__all__ = ["fresh", "guarded"]
 
 _REMEDIES = {
     "int": "make it a float in prepare(), or convert with int(...)",
@@ -44,13 +43,15 @@ def fresh(policy: Policy, n_workers: int) -> Policy:
     PolicyError
         The constructor or `prepare` does not keep the contract.
     """
+    check_methods(type(policy))  # type: ignore[arg-type]  # classes are hashable
     copy = policy.clone()
     try:
         copy.prepare(n_workers)
     except InputError:
         raise
     except Exception as error:
-        raise _explained(copy, "prepare", f"with {n_workers} workers", error) from error
+        raise explained(copy, "prepare", f"(n_workers = {n_workers})", error) from error
+    check_slots(copy)
     return _guard(copy)
 
 
@@ -74,20 +75,20 @@ def _guard(policy: Policy) -> Policy:
         else:
             kinds[name] = "other"
     state["_kinds"] = kinds
-    policy.__class__ = _guarded(type(policy))  # type: ignore[arg-type]  # classes are hashable
+    policy.__class__ = guarded(type(policy))  # type: ignore[arg-type]  # classes are hashable
     return policy
 
 
 @functools.lru_cache(maxsize=256)
-def _guarded(kind: type[Policy]) -> type[Policy]:
+def guarded(kind: type[Policy]) -> type[Policy]:
     """Return the class with guarded attributes and methods."""
     members: dict[str, Any] = {"__setattr__": _set, "__module__": kind.__module__}
     for name, check in _CHECKS.items():
         if getattr(kind, name) is not getattr(Policy, name):
             members[name] = _watched(kind, name, check)
-    guarded = type(kind.__name__, (kind,), members)
-    guarded.__qualname__ = kind.__qualname__
-    return guarded
+    guard = type(kind.__name__, (kind,), members)
+    guard.__qualname__ = kind.__qualname__
+    return guard
 
 
 def _set(self: Policy, name: str, value: Any) -> None:
@@ -195,24 +196,6 @@ def _watched(
         except PolicyError:
             raise
         except Exception as error:
-            raise _explained(self, name, _when(arguments), error) from error
+            raise explained(self, name, when(arguments), error) from error
 
     return watched
-
-
-def _when(arguments: tuple[Any, ...]) -> str:
-    for argument in arguments:
-        if hasattr(argument, "key"):
-            return f"at t = {argument.time:.6g} s for {argument}"
-    times = [a for a in arguments if isinstance(a, float)]
-    return f"at t = {times[-1]:.6g} s" if times else ""
-
-
-def _explained(policy: Policy, method: str, when: str, error: Exception) -> PolicyError:
-    """Turn an exception of a policy into one that names the line."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    line = (frame.line or linecache.getline(frame.filename, frame.lineno or 0)).strip()
-    return PolicyError(
-        f"{type(policy).__name__}.{method} raised {type(error).__name__}: {error} {when}; "
-        f"the line is {frame.lineno}: {line}"
-    )

@@ -218,6 +218,12 @@ class Policy:
     def parameters(self) -> dict[str, Any]:
         """Return the constructor's parameters and their values, as stored."""
         names = inspect.signature(type(self)).parameters
+        unnamed = [str(p) for p in names.values() if p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        if unnamed:
+            raise PolicyError(
+                f"{type(self).__name__} takes {unnamed[0]}, which cannot be copied for every run; "
+                "name each parameter of the constructor"
+            )
         missing = [name for name in names if not hasattr(self, name)]
         if missing:
             raise PolicyError(

@@ -134,20 +134,153 @@ class Changes(Policy):
         return cluster.up[0]
 
 
+class Beyond(Policy):
+    def choose(self, request, cluster):
+        return cluster.up[len(cluster.up)]
+
+
+class ForgetsSelf(Policy):
+    def choose(request, cluster):
+        return cluster.up[0]
+
+
+class OneTooMany(Policy):
+    def choose(self, request, cluster, worker):
+        return cluster.up[worker]
+
+
+class ShortHook(Policy):
+    def choose(self, request, cluster):
+        return cluster.up[0]
+
+    def on_complete(self, request, worker):
+        pass
+
+
+class Static(Policy):
+    @staticmethod
+    def choose(request, cluster):
+        return cluster.up[request.key % len(cluster.up)]
+
+
+class BoomsLate(Policy):
+    def prepare(self, n_workers):
+        self.seen = 0
+
+    def choose(self, request, cluster):
+        self.seen += 1
+        if self.seen > 1000:
+            raise ValueError("boom")
+        return cluster.up[0]
+
+
+class Misspells(Policy):
+    def choose(self, request, cluster):
+        return cluster.up[int(np.argmin(cluster.inflight))]
+
+
+class MisspellsRequest(Policy):
+    def choose(self, request, cluster):
+        return cluster.up[request.session % len(cluster.up)]
+
+
+class NeverMade(Policy):
+    def choose(self, request, cluster):
+        return cluster.up[self.cursor]
+
+
+class ClassCounter(Policy):
+    count = 0
+
+    def choose(self, request, cluster):
+        type(self).count += 1
+        return cluster.up[self.count % len(cluster.up)]
+
+
+TURN = [0]
+
+
+class GlobalCounter(Policy):
+    def choose(self, request, cluster):
+        TURN[0] += 1
+        return cluster.up[TURN[0] % len(cluster.up)]
+
+
+class NoSlots(Policy):
+    slots = 0
+
+    def choose(self, request, cluster):
+        return HOLD
+
+
+class Anything(Policy):
+    def __init__(self, *options):
+        self.options = options
+
+    def choose(self, request, cluster):
+        return cluster.up[0]
+
+
+class Peeks(Policy):
+    def choose(self, request, cluster):
+        return cluster.up[int(request.service) % len(cluster.up)]
+
+
+class InALibrary(Policy):
+    def choose(self, request, cluster):
+        return cluster.up[int(np.argmin(cluster.up[:0]))]
+
+
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
+        (
+            Beyond,
+            r"IndexError: .*the line is \d+: return .*\. cluster.up lists the workers that are",
+        ),
+        (
+            ForgetsSelf,
+            r"has the parameters \(request, cluster\).*self comes first: write def choose",
+        ),
+        (
+            OneTooMany,
+            r"\(self, request, cluster, worker\) but is called with \(self, request, clus",
+        ),
+        (ShortHook, r"write def on_complete\(self, request, worker, latency, now, cluster\)"),
+        (
+            Static,
+            r"Static.choose is a staticmethod, not a plain method; write def choose\(self, re",
+        ),
+        (BoomsLate, r"BoomsLate.choose raised ValueError: boom at t = .*, size=.*raise ValueError"),
+        (Misspells, r"inflight.*A cluster has up, is_up, in_flight, slots, weight, latency, rng"),
+        (MisspellsRequest, r"session.*A request has time, key, kind, priority, size, service"),
+        (NeverMade, r"no attribute 'cursor'.*Make it in prepare\(self, n_workers\)"),
+        (
+            ClassCounter,
+            r"changed count of .* its class \(from 0 to 397\).* make what changes in prep",
+        ),
+        (GlobalCounter, r"two runs with the same seed differ"),
+        (NoSlots, r"NoSlots.slots = 0 must be a whole number of at least 1"),
+        (Anything, r"Anything takes \*options, which cannot be copied for every run; name each"),
+        (Peeks, r"request.service is NaN unless the class says oracle = True"),
+        (
+            InALibrary,
+            r"argmin of an empty sequence.*the line is \d+: return cluster.up\[int\(np.arg",
+        ),
         (Down, r"Down.choose returned 0 for request \d+ at t = .* s, but worker 0 is not up; "),
         (Nothing, r"returned None \(is a return missing on some path\?\)"),
         (Fraction, r"Fraction.choose returned .*, which is of type .*float"),
         (TooFar, r"there is no worker 1 \(the workers are 0 to 0\); return a worker in cluster.up"),
         (OwnDice, r"two runs with the same seed differ: .* draw only from cluster.rng"),
-        (Remembers, r"a run changed the policy object .* make what changes in prepare\(\)"),
+        (Remembers, r"a run changed seen of the policy object .* make what changes in prepare\(\)"),
         (FloatCursor, r"self.cursor = .* of type float.*prepare\(\) made it an int"),
         (Late, r"makes self.last during a run; create it in prepare\(\)"),
         (Overflow, r"Overflow.choose raised FloatingPointError|does not fit into 64 bits"),
         (DividesByZero, r"DividesByZero.choose raised .* the line is \d+: return cluster.up\[int"),
-        (Writes, r"read-only"),
+        (
+            Writes,
+            r"read-only.*What a policy is shown .* cannot be changed: keep an array of your own",
+        ),
         (HoldsForEver, r"was held and nobody ever took it.*may_take\(\) accept"),
         (NanRank, r"NanRank.rank returned .*nan.*; return a number that is not NaN"),
         (Changes, r"the constructor changes a parameter; store each as it is given"),
@@ -159,8 +292,31 @@ def test_a_broken_policy_is_explained(policy, message):
 
 
 def test_a_class_in_place_of_an_object():
-    with pytest.raises(lbsim.InputError, match=r"give Mine\(\)"):
+    with pytest.raises(lbsim.InputError, match=r"Mine is a class, not an object; give Mine\(\)"):
         check_policy(Mine)
+
+
+def test_a_class_that_is_no_policy():
+    class Stranger:
+        pass
+
+    with pytest.raises(lbsim.InputError, match=r"write class Stranger\(lbsim.Policy\), with a met"):
+        check_policy(Stranger())
+
+
+def test_a_silent_look_at_the_true_service_time_is_noted():
+    class Quietly(Policy):
+        def choose(self, request, cluster):
+            return cluster.up[1 if request.service > 1.0 and len(cluster.up) > 1 else 0]
+
+    (note,) = check_policy(Quietly()).notes
+    assert "request.service is NaN unless the class says oracle = True" in note
+
+
+def test_a_run_explains_as_the_check_does():
+    workload = lbsim.Workload.from_arrays([0.0, 1.0], [0.5, 0.5])
+    with pytest.raises(PolicyError, match="self comes first"):
+        lbsim.simulate(workload, ForgetsSelf(), lbsim.Cluster(2))
 
 
 def test_state_arrays_may_be_written_but_not_replaced():
