@@ -7,12 +7,14 @@ pattern of its own, so that the pictures survive a black-and-white printer.
 
 from lbsim.plot.ccdf import ccdf
 from lbsim.plot.load import latency_against_load
+from lbsim.plot.moving import animate
 from lbsim.plot.queues import queue_lengths
 from lbsim.plot.ranking import ranking
 from lbsim.plot.shares import shares
 from lbsim.plot.timeline import timeline
 
 __all__ = [
+    "animate",
     "ccdf",
     "latency_against_load",
     "queue_lengths",
