@@ -40,6 +40,8 @@ def _serve(options: argparse.Namespace) -> int:
         max_attempts=options.max_attempts,
         queue_limit=options.queue_limit,
         retry_all=options.retry_all,
+        backlog=options.backlog,
+        memory_limit=None if options.memory_mb is None else options.memory_mb * 1e6,
         hang_s=options.hang_s,
         head_s=options.head_s,
         drain_s=options.drain_s,
@@ -75,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-attempts", type=int, default=3, help="handovers before a request gets 502")
     add("--queue-limit", type=int, help="requests that may be held; one more gets 503")
     add("--retry-all", action="store_true", help="replay also what is not idempotent")
+    add("--backlog", type=int, default=2048, help="connections the kernel keeps meanwhile")
+    add("--memory-mb", type=float, help="replace a worker that is larger; default: never")
     add("--hang-s", type=float, help="replace a worker silent for so long; default: never")
     add("--head-s", type=float, default=30.0, help="time for a client to send its head")
     add("--drain-s", type=float, default=30.0, help="longest wait for requests when stopping")

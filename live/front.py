@@ -16,7 +16,6 @@ from live.connection import Connection, refusal
 
 __all__ = ["Front", "listen"]
 
-BACKLOG = 4096
 LINGER_S = 2.0  # a refused client has so long to read its answer before the socket closes
 ACCEPTS = 64  # connections accepted a turn, so that workers' reports are not kept waiting
 RESERVE = 128  # descriptors that are not for clients: channels, pidfds, files
@@ -250,7 +249,7 @@ class Front:
             self.poller.unregister(connection.sock)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, backlog: int) -> socket.socket:
     """Return a listening socket.
 
     Raises
@@ -273,7 +272,7 @@ def listen(host: str, port: int) -> socket.socket:
             with contextlib.suppress(OSError):
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
-        listener.listen(BACKLOG)
+        listener.listen(backlog)
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)

@@ -38,6 +38,7 @@ __all__ = ["Master"]
 
 CAPACITY = 32_768  # requests at the master and its workers; more wait in the listen backlog
 TICK_S = 0.05
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU)
 REFUSED_S = 0.02  # a worker without descriptors is left alone for so long
 
 
@@ -66,6 +67,10 @@ class Master:
         Requests that may be held; one more is answered 503. None: no limit.
     retry_all : bool
         Also replay methods that are not idempotent.
+    backlog : int
+        Connections that the kernel keeps while the master does not accept.
+    memory_limit : float or None
+        A worker with more bytes of resident memory is replaced; None: no limit.
     hang_s : float or None
         A worker silent for so long is killed and replaced; None: never.
     head_s : float
@@ -92,6 +97,8 @@ class Master:
         max_attempts: int = 3,
         queue_limit: int | None = None,
         retry_all: bool = False,
+        backlog: int = 2048,
+        memory_limit: float | None = None,
         hang_s: float | None = None,
         head_s: float = 30.0,
         drain_s: float = 30.0,
@@ -126,7 +133,7 @@ class Master:
         self.stop_by = math.inf
         self.next_tick = 0.0
         self.hooks: dict[int, Callable[[int, channel.Message], None]] = {}
-        listener = listen(host, port)
+        listener = listen(host, port, backlog)
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self.family = int(listener.family)
         self.poller = select.epoll()
@@ -137,7 +144,8 @@ class Master:
         )  # fmt: skip
         self.crew = Supervisor(
             self, workers, most, load, self.poller, self.handlers,
-            needs_ack=self.core.settings.needs_ack, hang_s=hang_s,
+            needs_ack=self.core.settings.needs_ack, hang_s=hang_s, drain_s=drain_s,
+            memory_limit=memory_limit,
         )  # fmt: skip
         self.trace = Writer(trace) if trace is not None else None
 
@@ -145,7 +153,7 @@ class Master:
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the process's exit status."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in SIGNALS:
             signal.signal(number, lambda number, _: self.signals.append(number))
         status = 0
         self.log("listening", host=self.address[0], port=self.address[1], pid=os.getpid())
@@ -181,6 +189,8 @@ class Master:
             if number == signal.SIGHUP:
                 self.log("reload")
                 self.crew.reload()
+            elif number in (signal.SIGTTIN, signal.SIGTTOU):  # as in gunicorn
+                self.crew.scale(1 if number == signal.SIGTTIN else -1)
             elif self.stop_by == math.inf:
                 self.log("drain")
                 self.stop_by = now + self.drain_s
@@ -244,7 +254,7 @@ class Master:
             self.counts["shed"] += 1
             self._refuse(ticket, 503)
         elif answer == LOST:
-            self.counts["lost_attempts"] += 1
+            self._lose(ticket, "attempts")
             self._refuse(ticket, 502)
         elif answer == BAD_CHOICE:
             raise bad_choice(self.policy, self.core, now, ticket)
@@ -317,7 +327,15 @@ class Master:
             self._happened(now, record.CRASHED_AT, index)
             self._happened(now, record.NOTICED, index)
         self.refusals = [r for r in self.refusals if r[1] != index]
-        for ticket in dispatch.worker_down(self.core, self.policy, now, index).tolist():
+        had = self.core.in_flight[index]
+        tickets = dispatch.worker_down(self.core, self.policy, now, index).tolist()
+        had -= sum(self.by_ticket[ticket].worker == index for ticket in tickets)
+        if had > 0:
+            # Their bytes went with the worker; a client sees its connection close cleanly and,
+            # by RFC 9110, section 9.2.2, may send an idempotent request again.
+            self.counts["lost_on_kept_connection"] += had
+            self.log("lost", reason="on_kept_connection", worker=index, requests=had)
+        for ticket in tickets:
             connection = self.by_ticket[ticket]
             if connection.worker == index:
                 self._write_down(connection, index, record.CRASHED, ended=now)
@@ -332,6 +350,18 @@ class Master:
                 del self.by_serial[connection.serial]
                 self.front.end(connection)
 
+    def _lose(self, ticket: int, reason: str) -> None:
+        """Count a request that nobody will serve, and say why."""
+        connection = self.by_ticket[ticket]
+        self.counts[f"lost_{reason}"] += 1
+        self.log(
+            "lost",
+            reason=reason,
+            id=connection.identity,
+            method="" if connection.head is None else connection.head.method.decode("latin-1"),
+            attempts=self.core.attempts[ticket],
+        )
+
     def _may_replay(self, ticket: int) -> bool:
         """Whether a dead worker's request can be sent again; if not, end it and count why."""
         connection = self.by_ticket[ticket]
@@ -339,15 +369,15 @@ class Master:
         if connection.has_answer():
             if connection.in_pieces:
                 # A second answer after half of a first would be worse than a clean end.
-                self.counts["lost_answer_begun"] += 1
+                self._lose(ticket, "answer_begun")
             else:
                 self.counts["answered"] += 1  # in one write, just before it died
             self.front.end(self._forget(ticket))
             return False
         if not (connection.head.idempotent or self.retry_all):
-            self.counts["lost_not_idempotent"] += 1
+            self._lose(ticket, "not_idempotent")
         elif not connection.is_whole():
-            self.counts["lost_body_consumed"] += 1
+            self._lose(ticket, "body_consumed")
         else:
             return True
         self._refuse(ticket, 502)

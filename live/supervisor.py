@@ -4,6 +4,7 @@ The supervisor knows processes and channels; what a death means for requests is 
 business, told through `Owner`.
 """
 
+import math
 import os
 import select
 import signal
@@ -57,6 +58,8 @@ class Worker:
         self.crashes = 0
         self.failed_boots = 0
         self.has_served = False
+        self.is_retiring = False
+        self.leave_by = math.inf
         self.health = Health()
 
     @property
@@ -99,6 +102,10 @@ class Supervisor:
     needs_ack : bool
     hang_s : float or None
         A worker silent for so long is killed; None: never.
+    drain_s : float
+        A worker that is leaving and has not done so by then is killed.
+    memory_limit : float or None
+        A worker with more bytes resident is replaced when it has finished what it has.
     """
 
     def __init__(
@@ -112,6 +119,8 @@ class Supervisor:
         *,
         needs_ack: bool,
         hang_s: float | None,
+        drain_s: float,
+        memory_limit: float | None,
     ) -> None:
         self.owner = owner
         self.load = load
@@ -119,6 +128,8 @@ class Supervisor:
         self.handlers = handlers
         self.needs_ack = needs_ack
         self.hang_s = hang_s
+        self.drain_s = drain_s
+        self.memory_limit = memory_limit
         self.workers = [Worker(i) for i in range(most)]
         for w in self.workers[n:]:
             w.state = RETIRED
@@ -138,6 +149,10 @@ class Supervisor:
             elif self.hang_s is not None and w.is_alive and now - w.beat > self.hang_s:
                 self.owner.log("hung", worker=w.index, pid=w.pid)
                 w.beat = now  # one signal is enough
+                os.kill(w.pid, signal.SIGKILL)
+            elif w.state == LEAVING and now > w.leave_by:
+                self.owner.log("stays", worker=w.index, pid=w.pid)
+                w.leave_by = math.inf
                 os.kill(w.pid, signal.SIGKILL)
         while self.reloading < 0 and self.reload_queue and not self.is_stopping:
             w = self.workers[self.reload_queue.popleft()]
@@ -176,6 +191,7 @@ class Supervisor:
         w.pidfd = os.pidfd_open(pid)
         w.born = w.beat = now
         w.has_served = False
+        w.leave_by = math.inf
         w.health = Health()
         self._watch(w.pidfd, select.EPOLLIN, lambda _: self.reap_worker(w))
         self._watch(mine.fileno(), select.EPOLLIN, lambda events: self._talk(w, events))
@@ -205,6 +221,10 @@ class Supervisor:
             w.crashes = 1 if w.has_served or now - w.born >= HEALTHY_S else w.crashes + 1
         if w.crashes > 1 and was != LEAVING:
             w.restart_at += min(FIRST_BACKOFF_S * 2 ** (w.crashes - 2), LONGEST_BACKOFF_S)
+        if w.is_retiring:
+            w.is_retiring, w.state = False, RETIRED
+            if w.index == self.reloading:
+                self.reloading = -1
         self.owner.worker_is_down(w.index, was == LEAVING)
 
     def _boot_failed(self, w: Worker) -> None:
@@ -230,6 +250,27 @@ class Supervisor:
         """Replace all workers, one after another."""
         self.reload_queue = deque(w.index for w in self.workers if w.state != RETIRED)
 
+    def scale(self, change: int) -> None:
+        """Add a worker (1) or let the last one leave (-1), within limits."""
+        if change > 0:
+            for w in self.workers:
+                if w.state == RETIRED:
+                    w.state, w.restart_at, w.crashes, w.failed_boots = DOWN, 0.0, 0, 0
+                    self.owner.log("scaled", worker=w.index, change=1)
+                    return
+        else:
+            staying = [w for w in self.workers if w.state != RETIRED and not w.is_retiring]
+            if len(staying) > 1:
+                w = staying[-1]
+                self.owner.log("scaled", worker=w.index, change=-1)
+                if w.is_alive:
+                    w.is_retiring = True
+                    self._dismiss(w)
+                else:
+                    w.state = RETIRED
+                return
+        self.owner.log("not_scaled", change=change, most=len(self.workers))
+
     def stop(self) -> None:
         """Let every worker finish what it has and leave."""
         self.is_stopping = True
@@ -239,11 +280,12 @@ class Supervisor:
     def _dismiss(self, w: Worker) -> None:
         if w.state == UP:
             w.state = LEAVING
+            w.leave_by = time.monotonic() + self.drain_s
             self.owner.worker_is_leaving(w.index)
             self.send(w.index, channel.pack(channel.DRAIN))
         elif w.state == FAILED:
             w.state, w.failed_boots = DOWN, 0
-        elif w.state == BOOTING and self.is_stopping:
+        elif w.state == BOOTING and (self.is_stopping or w.is_retiring):
             os.kill(w.pid, signal.SIGKILL)
 
     # --- channels --------------------------------------------------------------------------
@@ -306,6 +348,10 @@ class Supervisor:
         if message.kind == channel.BEAT:
             _, _, connections, lag, cpu, at, resident, *_ = message
             w.health = Health(connections, lag, cpu, at, resident)
+            too_much = self.memory_limit is not None and resident > self.memory_limit
+            if too_much and w.state == UP and w.index not in self.reload_queue:
+                self.owner.log("memory", worker=w.index, pid=w.pid, bytes=int(resident))
+                self.reload_queue.append(w.index)  # one after another, as in a reload
         elif message.kind == channel.FAILED:
             self.error = message.payload.decode()
         elif message.kind == channel.READY:
@@ -314,7 +360,7 @@ class Supervisor:
             if w.index == self.reloading:
                 self.reloading = -1
             self.owner.worker_is_up(w.index)
-            if self.is_stopping:
+            if self.is_stopping or w.is_retiring:
                 self._dismiss(w)
         else:
             self.owner.worker_says(w.index, message)

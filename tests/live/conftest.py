@@ -34,7 +34,7 @@ def is_alive(pid):
 class Live:
     """A master in its own process, watched through its log."""
 
-    def __init__(self, *arguments, cwd=None):
+    def __init__(self, *arguments, cwd=None, preexec_fn=None):
         root = str(Path(__file__).resolve().parents[2])
         self.process = subprocess.Popen(
             [sys.executable, "-m", "live", "serve", *arguments, "--port", "0"],
@@ -42,6 +42,7 @@ class Live:
             stderr=subprocess.PIPE,
             text=True,
             cwd=cwd,
+            preexec_fn=preexec_fn,
             env=os.environ | {"PYTHONPATH": root},
         )
         self.events = []

@@ -161,3 +161,55 @@ def test_port_in_use_is_one_line(serve, capsys):
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "Address already in use" in message
+
+
+def test_scaling_up_and_down_while_it_runs(serve):
+    live = serve(*LAB, "2", "--most-workers", "3", up=2)
+    stop, statuses = threading.Event(), []
+    threads = hammer(live, 4, stop, statuses, "/work?cpu_ms=5")
+    live.signal(signal.SIGTTIN)
+    eventually(lambda: len(live.named("up")) == 3, "a third worker")
+    live.signal(signal.SIGTTIN)
+    eventually(lambda: live.named("not_scaled"), "there is no fourth")
+    for left in (2, 1):
+        live.signal(signal.SIGTTOU)
+        eventually(lambda n=left: len(live.pids()) == n, "one leaves")
+    live.signal(signal.SIGTTOU)
+    eventually(lambda: len(live.named("not_scaled")) == 2, "the last one stays")
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert set(statuses) == {b"200"}
+    assert {e["code"] for e in live.named("exited")} == {0}
+
+
+def test_a_worker_that_grows_is_replaced(serve, tmp_path):
+    (tmp_path / "greedy.py").write_text(
+        "from live.apps import app as lab\n"
+        "kept = []\n"
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] == 'http':\n"
+        "        kept.append(bytearray(b'x' * 200_000_000))\n"
+        "    await lab(scope, receive, send)\n"
+    )
+    live = serve("greedy:app", "--workers", "1", "--memory-mb", "150", up=1, cwd=tmp_path)
+    assert status_of(live.ask()) == b"200"
+    eventually(lambda: len(live.named("up")) == 2, "another worker")
+    assert live.named("memory")[0]["bytes"] > 150e6
+    assert live.named("exited")[0]["code"] == 0
+
+
+def test_a_reload_with_a_bug_keeps_the_workers_that_serve(serve, tmp_path):
+    module = tmp_path / "shop.py"
+    module.write_text("from live.apps import app\n")
+    live = serve("shop:app", "--workers", "2", up=2, cwd=tmp_path)
+    module.write_text("raise RuntimeError('no database')\n")
+    live.signal(signal.SIGHUP)
+    eventually(lambda: live.named("failed"), "the first one cannot boot")
+    assert "no database" in live.named("failed")[0]["traceback"]
+    assert status_of(live.ask()) == b"200"
+    assert list(live.pids()) == [1]
+    module.write_text("from live.apps import app\n")
+    live.signal(signal.SIGHUP)
+    eventually(lambda: len(live.named("up")) == 4, "two new ones")
+    assert status_of(live.ask()) == b"200"

@@ -1,0 +1,305 @@
+"""Clients, workers and limits that misbehave, with real processes and sockets."""
+
+import contextlib
+import os
+import random
+import resource
+import signal
+import socket
+import struct
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import eventually, read_all
+
+LAB = ("live.apps:app", "--workers")
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
+
+
+def status_of(answer):
+    return answer.split(b" ", 2)[1] if answer else b""
+
+
+def request(target="/work", extra=""):
+    return f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{extra}\r\n".encode()
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def children(pid):
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+class Load:
+    """Clients that ask one after another until told to stop."""
+
+    def __init__(self, live, clients, target):
+        self.statuses = []
+        self.is_over = threading.Event()
+
+        def ask():
+            while not self.is_over.is_set():
+                self.statuses.append(status_of(live.ask(target)))
+
+        self.threads = [threading.Thread(target=ask) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def flows(self, n=5):
+        answered = len(self.statuses)
+        eventually(lambda: len(self.statuses) >= answered + n, "requests flow")
+
+    def stop(self):
+        self.is_over.set()
+        for thread in self.threads:
+            thread.join()
+        return set(self.statuses)
+
+
+def counts_of(live):
+    live.signal(signal.SIGTERM)
+    status, counts = live.end()
+    assert status == 0, live.errors
+    return counts
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT])
+def test_any_deadly_signal_loses_nothing(serve, number):
+    live = serve(*LAB, "2", "--max-attempts", "20", up=2)
+    load = Load(live, 4, "/work?cpu_ms=10")
+    for _ in range(3):
+        load.flows()
+        n_up = len(live.named("up"))
+        os.kill(random.Random(1).choice(sorted(live.pids().values())), number)
+        eventually(lambda n=n_up: len(live.named("up")) > n, "a new worker")
+    assert load.stop() == {b"200"}
+    eventually(lambda: len(children(live.process.pid)) == 2, "no zombie")
+    counts = counts_of(live)
+    assert counts["answered"] == counts["accepted"] == len(load.statuses)
+
+
+def test_killed_during_reload_loses_nothing(serve):
+    live = serve(*LAB, "3", "--max-attempts", "20", up=3)
+    load = Load(live, 4, "/work?cpu_ms=10")
+    before = set(live.pids().values())
+    load.flows()
+    live.signal(signal.SIGHUP)
+    for n_up in (3, 4):
+        eventually(lambda n=n_up: len(live.named("up")) > n, "the reload goes on")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(random.Random(2).choice(sorted(live.pids().values())), signal.SIGKILL)
+    eventually(lambda: not before & set(live.pids().values()), "all are replaced")
+    load.flows()
+    assert load.stop() == {b"200"}
+    counts_of(live)
+
+
+def test_killed_between_handover_and_acknowledgement(serve):
+    live = serve(*LAB, "1", "--policy", "NodeCluster", up=1)
+    (pid,) = live.pids().values()
+    os.kill(pid, signal.SIGSTOP)
+    with live.connect() as client, live.connect() as queued:
+        client.sendall(request())
+        queued.sendall(request())
+        time.sleep(0.2)  # handed over, but never taken; the second waits for its acknowledgement
+        os.kill(pid, signal.SIGKILL)
+        assert status_of(read_all(client)) == status_of(read_all(queued)) == b"200"
+
+
+def test_slow_clients_hinder_nobody_and_are_served(serve):
+    live = serve(*LAB, "1", up=1)
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(live.connect()) for _ in range(50)]
+        for byte in request():
+            for client in slow:
+                client.sendall(bytes([byte]))
+            if byte == ord(":"):
+                assert status_of(live.ask()) == b"200"
+        assert {status_of(read_all(client)) for client in slow} == {b"200"}
+
+
+def test_who_sends_no_head_is_told_and_holds_up_no_stop(serve):
+    live = serve(*LAB, "1", "--head-s", "0.5", up=1)
+    with live.connect() as silent, live.connect() as half:
+        half.sendall(b"GET /wo")
+        assert status_of(read_all(half)) == b"408"
+        assert status_of(read_all(silent)) == b"408"
+    live = serve(*LAB, "1", up=1)
+    with live.connect():
+        counts_of(live)
+
+
+def test_slow_body_is_the_worker_s_to_wait_for(serve):
+    live = serve(*LAB, "1", "--head-s", "0.3", up=1)
+    with live.connect() as client:
+        client.sendall(b"PUT /work HTTP/1.1\r\nConnection: close\r\nContent-Length: 4\r\n\r\nab")
+        time.sleep(0.6)  # past the limit for the head
+        client.sendall(b"cd")
+        assert status_of(read_all(client)) == b"200"
+
+
+def test_clients_that_vanish_while_queued_cost_no_worker_anything(serve):
+    live = serve(*LAB, "1", "--policy", "CentralQueue", up=1)
+    with live.connect() as busy:
+        busy.sendall(request("/work?cpu_ms=500"))
+        time.sleep(0.1)  # so that it is in service
+        for _ in range(5):
+            with live.connect() as client:
+                client.sendall(request("/work?cpu_ms=5000"))
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                time.sleep(0.02)  # into the queue
+        assert status_of(read_all(busy)) == b"200"
+    assert status_of(live.ask()) == b"200"
+    counts = counts_of(live)
+    assert (counts["client_left"], counts["answered"]) == (5, 2)
+
+
+def test_clients_that_vanish_while_served_leave_nothing(serve):
+    live = serve(*LAB, "1", up=1)
+    (pid,) = live.pids().values()
+    live.ask()
+    before = descriptors(live.process.pid), descriptors(pid)
+    for n in range(20):
+        with live.connect() as client:
+            client.sendall(request("/work?wait_ms=50&bytes=300000"))
+            if n % 2:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    eventually(lambda: (descriptors(live.process.pid), descriptors(pid)) == before, "all is closed")
+    assert status_of(live.ask()) == b"200"
+
+
+def test_ten_thousand_connections_leave_no_descriptor(serve):
+    live = serve("live.apps:hello", "--workers", "2", up=2)
+    pids = [live.process.pid, *live.pids().values()]
+    live.ask()
+
+    def now():
+        return [descriptors(pid) for pid in pids]
+
+    eventually(lambda: min(now()) > 0, "counted")
+    before = now()
+    for _ in range(10_000):
+        with socket.create_connection(("127.0.0.1", live.port)) as client:
+            client.sendall(request())
+            assert client.recv(4096)[:15] == b"HTTP/1.1 200 OK"
+    eventually(lambda: now() == before, f"as before: {before}")
+    counts = counts_of(live)
+    assert counts["answered"] == counts["accepted"] == 10_001
+
+
+def few(n):
+    """Return what limits a child's descriptors."""
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))
+
+
+def test_descriptor_limit_pauses_accepting_and_crashes_nothing(serve):
+    live = serve(*LAB, "1", up=1, preexec_fn=few(160))
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(live.connect()) for _ in range(100)]
+        late = idle[-1]
+        late.sendall(request())
+        late.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            late.recv(1)
+        for client in idle[:-1]:
+            client.close()
+        late.settimeout(30)
+        assert status_of(read_all(late)) == b"200"
+    assert status_of(live.ask()) == b"200"
+    assert counts_of(live)["accept_paused"] >= 1
+
+
+def test_worker_without_descriptors_gives_back_what_it_cannot_take(serve, tmp_path):
+    (tmp_path / "poor.py").write_text(
+        "import os, resource\n"
+        "from live.apps import app\n"
+        "from live import asgi\n"
+        "n = len(os.listdir('/proc/self/fd')) + 6\n"
+        "if os.environ['LIVE_WORKER'] == '0':\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))\n"
+    )
+    live = serve("poor:app", "--workers", "2", "--policy", "RoundRobin", up=2, cwd=tmp_path)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(live.connect()) for _ in range(40)]
+        for client in clients:
+            client.sendall(request("/work?wait_ms=300"))
+        assert {status_of(read_all(client)) for client in clients} == {b"200"}
+    assert counts_of(live)["refused_by_worker"] >= 1
+
+
+def test_full_backlog_delays_and_loses_nothing(serve):
+    live = serve(*LAB, "1", "--backlog", "4", up=1)
+    live.signal(signal.SIGSTOP)
+    answers = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(status_of(live.ask()))) for _ in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)  # the kernel's queue is full; more connections are not even opened
+    live.signal(signal.SIGCONT)
+    for thread in threads:
+        thread.join()
+    assert answers == [b"200"] * 12
+
+
+def test_fuzzed_requests_leave_the_server_whole(serve):
+    live = serve(*LAB, "2", up=2)
+    pids = live.pids()
+    good = b"POST /work?x=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nCookie: s=1\r\n\r\nabc"
+    rng = random.Random(7)
+    for _ in range(300):
+        data = bytearray(good)
+        for _ in range(rng.randrange(1, 6)):
+            at = rng.randrange(len(data))
+            what = rng.randrange(3)
+            if what == 0:
+                data[at] = rng.randrange(256)
+            elif what == 1:
+                del data[at : at + rng.randrange(1, 9)]
+            else:
+                data[at:at] = rng.randbytes(rng.randrange(1, 9))
+        with live.connect() as client:
+            client.sendall(data)
+            client.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(ConnectionResetError):
+                read_all(client)
+    assert status_of(live.ask()) == b"200"
+    assert live.pids() == pids
+    eventually(lambda: descriptors(live.process.pid) < 16, "all are closed")
+
+
+def test_request_on_a_kept_connection_of_a_dead_worker_ends_cleanly(serve):
+    live = serve(*LAB, "1", up=1)
+    (pid,) = live.pids().values()
+    with live.connect() as client, live.connect() as idle:
+        for each in (client, idle):
+            each.sendall(b"GET /work HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert each.recv(4096).startswith(b"HTTP/1.1 200")
+        client.sendall(b"GET /work?cpu_ms=5000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        time.sleep(0.2)  # into the work
+        os.kill(pid, signal.SIGKILL)
+        assert read_all(client) == read_all(idle) == b""  # no reset
+    counts = counts_of(live)
+    assert (counts["lost_on_kept_connection"], counts["kept_closed"]) == (1, 2)
+
+
+@pytest.mark.slow
+def test_two_kills_a_second_for_a_minute_lose_nothing(serve):
+    live = serve(*LAB, "4", "--policy", "LeastConnections", up=4)
+    load = Load(live, 8, "/work?cpu_ms=20")
+    rng = random.Random(3)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        time.sleep(0.5)
+        pids = sorted(live.pids().values())
+        if pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(rng.choice(pids), signal.SIGKILL)
+    assert load.stop() == {b"200"}
+    counts = counts_of(live)
+    assert counts["answered"] == counts["accepted"] == len(load.statuses)
