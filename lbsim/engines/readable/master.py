@@ -71,7 +71,8 @@ class Master:
         worker = int(dispatch.cancel(self.core, self.env.now, ticket))
         if worker != NONE:
             self.stage.supervisor.served(worker)
-            self._pull(worker)
+            found = dispatch.pull(self.core, self.policy, self.env.now, worker)
+            self._follow(worker, found)
             self.stage.workers[worker].begin_what_it_can()
 
     # --- what workers do -------------------------------------------------------------------
@@ -130,12 +131,9 @@ class Master:
 
     def _follow(self, worker: int, ticket: int) -> None:
         """Hand over the held ticket that a transition named, and pull until none is left."""
-        if ticket != NONE:
+        while ticket != NONE:
             self._hand_over(worker, int(ticket))
-            self._pull(worker)
-
-    def _pull(self, worker: int) -> None:
-        self._follow(worker, dispatch.pull(self.core, self.policy, self.env.now, worker))
+            ticket = dispatch.pull(self.core, self.policy, self.env.now, worker)
 
     def _hand_over(self, worker: int, ticket: int, at_once: bool = False) -> None:
         self.stage.notes.handed(ticket, worker)

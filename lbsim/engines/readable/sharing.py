@@ -31,14 +31,21 @@ class Sharing(Worker):
         self.virtual = 0.0
         self.since = 0.0  # when `virtual` was brought up to date
         self.departure: Appointment | None = None
+        self.given = 0  # handed over, not yet acknowledged
 
     def give(self, ticket: int) -> None:
         """Hand over a request."""
         if not self.is_alive:
             return
         self.queue.append(ticket)
-        if not self.is_hung:
+        if self.is_hung:
+            return
+        self.given += 1
+        if self.given > 1:
+            return  # the master has answered `accepted` with it; the loop below goes on to it
+        while self.given > 0:
             self.stage.master.accepted(self.index)
+            self.given -= 1
         self.begin_what_it_can()
 
     def resume(self) -> None:

@@ -154,9 +154,13 @@ class Synchronous(Worker):
     def __init__(self, stage: "Stage", index: int) -> None:
         super().__init__(stage, index)
         self.serving: dict[int, Service] = {}
+        self.is_beginning = False
 
     def begin_what_it_can(self) -> None:
         """Begin to serve queued requests."""
+        if self.is_beginning:
+            return  # the master has answered `accepted` with a request; the loop goes on to it
+        self.is_beginning = True
         while (
             self.queue
             and self.is_alive
@@ -171,6 +175,7 @@ class Synchronous(Worker):
                 self.serving[ticket] = Service(end=self.env.now, left=work, wait=wait)
                 self._plan_completion(ticket)
             self.stage.master.accepted(self.index)
+        self.is_beginning = False
 
     def _plan_completion(self, ticket: int) -> None:
         service = self.serving[ticket]
