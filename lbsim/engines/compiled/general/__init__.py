@@ -31,7 +31,7 @@ from lbsim.engines.compiled.general import layout
 from lbsim.engines.compiled.general.advance import advance as advance_interpreted
 from lbsim.engines.compiled.general.build import enlarged, make_state, record_of
 from lbsim.engines.complaints import bad_choice
-from lbsim.engines.plan import Plan
+from lbsim.engines.plan import Plan, with_sessions
 from lbsim.engines.record import Record
 from lbsim.policy import Policy
 
@@ -74,7 +74,7 @@ def run(
     PolicyError
         The policy chose a worker that is not up.
     """
-    state = make_state(plan, core)
+    state = make_state(with_sessions(plan), core)
     policy_value = policy if value is None else value
     while True:
         status = advance(state, policy_value, budget)

@@ -17,11 +17,15 @@ __all__ = ["restart", "served"]
 
 def served(s: State, faults: Faults | None, now: float, worker: int) -> None:
     """Hear that a worker has one request less: one that is leaving may now be empty."""
-    if faults is not None:
-        if worker == s.count[LEAVING] and s.worker[worker, ALIVE] and s.core.in_flight[worker] == 0:
-            notes.happened(s, now, record.STOPPED, worker, 0.0)
-            workers.die(s, s.sharing, s.loop, now, worker, False)
-            restart(s, now, worker, faults.table.restart)
+    if (
+        faults is not None
+        and worker == s.count[LEAVING]
+        and s.worker[worker, ALIVE]
+        and s.core.in_flight[worker] == 0
+    ):
+        notes.happened(s, now, record.STOPPED, worker, 0.0)
+        workers.die(s, s.sharing, s.loop, now, worker, False)
+        restart(s, now, worker, faults.table.restart)
 
 
 def restart(s: State, now: float, worker: int, delay: float) -> None:
