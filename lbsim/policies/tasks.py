@@ -140,7 +140,7 @@ class SizeInterval(Policy):
     Notes
     -----
     Harchol-Balter, Crovella and Murta (1999), "On choosing a task assignment policy for a
-    distributed server system". `lbsim.theory.sita_cutoffs` computes cutoffs that balance load.
+    distributed server system". `lbsim.theory.sita_e_cutoffs` computes cutoffs that balance load.
     """
 
     def __init__(self, cutoffs: Sequence[float]) -> None:

@@ -156,12 +156,12 @@ class Workload:
         cls,
         arrival: Any,
         service: Any,
-        *,
-        wait: Any = None,
         key: Any = None,
         kind: Any = None,
         priority: Any = None,
         size: Any = None,
+        *,
+        wait: Any = None,
         payload: Any = None,
         name: str = "arrays",
     ) -> Self:
@@ -171,8 +171,6 @@ class Workload:
         ----------
         arrival, service : array_like of float, shape (n,)
             Seconds; arrivals that are not in order are sorted, with a note.
-        wait : array_like of float, optional
-            Waiting (I/O) after the computing, in seconds.
         key : array_like of int or str, optional
             Session or client; strings are hashed.
         kind : array_like of int or str, optional
@@ -180,6 +178,8 @@ class Workload:
             0 is the most urgent.
         size : array_like of float, optional
             The client's own estimate, NaN if none.
+        wait : array_like of float, optional
+            Waiting (I/O) after the computing, in seconds.
         payload : array_like of float, optional
             Bytes.
         name : str

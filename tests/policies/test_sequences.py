@@ -114,6 +114,18 @@ def test_weighted_round_robin_is_nginx_smooth(weights, expected):
     assert chosen == expected * rounds
 
 
+def test_weighted_round_robin_keeps_the_weights_that_nginx_keeps():
+    # The right-hand column of the table in nginx's commit message: {5, 1, 1} after each choice.
+    desk = Desk(WeightedRoundRobin(), 3, weights=[5, 1, 1])
+    after = []
+    for _ in range(7):
+        desk.arrive()
+        after.append(desk.policy.credit.tolist())
+    assert after == [
+        [-2, 1, 1], [-4, 2, 2], [1, -4, 3], [-1, -3, 4], [4, -2, -2], [2, -1, -1], [0, 0, 0],
+    ]  # fmt: skip
+
+
 def test_weighted_round_robin_against_the_shared_vectors(shared):
     vectors = json.loads((shared / "validation" / "vectors.json").read_text())
     cases = [v for v in vectors if v["id"].startswith("V-SWRR-own") and v["expected"].islower()]
@@ -358,6 +370,41 @@ def test_maglev_fills_the_sample_table_of_the_paper():
     assert table.tolist() == [1, 0, 1, 0, 2, 2, 0]
     maglev_table(offset, skip, np.array([0, 2]), claimed, table)
     assert table.tolist() == [0, 0, 0, 0, 2, 2, 2]
+    maglev_table(offset, skip, np.array([0, 1]), claimed, table)
+    assert table.tolist() == [1, 0, 1, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("workers", "moved"), [(10, 0.0050), (100, 0.0080)])
+def test_maglev_moves_little_when_a_worker_leaves(workers, moved):
+    """The paper's size, 65537: besides the entries of the worker that left, well below 1 % move."""
+    desk = Desk(Maglev(size=65537), workers, key=np.arange(N))
+    desk.arrive()
+    before = desk.policy.table.copy()
+    desk.down(0)
+    desk.arrive()
+    after = desk.policy.table
+    assert (after != 0).all()
+    assert (after[before == 0] != 0).all()
+    assert 0.0 < (after != before)[before != 0].mean() < moved
+    counts = np.bincount(after, minlength=workers)[1:]
+    assert counts.max() - counts.min() <= 1
+
+
+@pytest.mark.parametrize("points", [10, 100])
+def test_shares_of_the_ring_vary_as_they_must(points):
+    """The coefficient of variation is sqrt((n - 1) / (n v + 1)): 0.314 and 0.0995 for 100 workers.
+
+    (Lamping and Veach, "A fast, minimal memory, consistent hash algorithm", 2014, table 1.)
+    """
+    workers = 100
+    policy = ConsistentHash(points=points)
+    policy.prepare(workers)
+    position = policy.position / 2.0**63
+    arcs = np.diff(position, prepend=position[-1] - 1.0)
+    shares = np.bincount(policy.owner, arcs, minlength=workers)
+    assert shares.sum() == pytest.approx(1.0)
+    expected = math.sqrt((workers - 1) / (workers * points + 1))
+    assert shares.std() * workers == pytest.approx(expected, rel=0.2)
 
 
 def test_maglev_shares_are_even_to_one_entry():
@@ -373,6 +420,24 @@ def test_bounded_load_never_exceeds_its_bound():
     for m in range(N):
         desk.arrive()
         assert desk.core.in_flight.max() <= math.ceil(1.25 * (m + 1) / 7)
+
+
+@pytest.mark.parametrize(
+    ("m", "workers", "c", "room"),
+    [
+        (100, 10, 1.25, 13),
+        (101, 10, 1.25, 13),
+        (7, 3, 1.1, 3),
+        (1, 10, 1.25, 1),
+        (150, 7, 1.05, 23),
+    ],
+)
+def test_bounded_load_gives_a_popular_key_all_the_room_there_is(m, workers, c, room):
+    # ceil(c m / n), the request that comes included: validation vectors V-BL-1.
+    desk = Desk(BoundedLoadHash(c=c), workers, key=np.full(N, 3))
+    owner = desk.arrive(m)[0]
+    assert desk.core.in_flight[owner] == room
+    assert desk.core.in_flight.max() == room
 
 
 def test_sticky_moves_a_session_once_when_its_worker_dies():
