@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,8 +56,11 @@ class Master:
         Port 0 takes a free one; `address` tells.
     most_workers : int or None
         Up to so many workers can be added while it runs; None: `workers`.
-    slots : int or None
-        Requests that may sit at a worker; None: no limit but the policy's.
+    slots : int, sequence of int or None
+        Requests that may sit at a worker, at each of `most_workers` if several are given; None:
+        no limit but the policy's.
+    weights : sequence of float or None
+        What the policy is to believe about each worker's capacity; None: all equal.
     key : str
         Where a request's session key comes from: ``none``, ``ip``, ``cookie:NAME``,
         ``header:NAME``, ``query:NAME`` or ``number:NAME``.
@@ -92,7 +95,8 @@ class Master:
         port: int = 0,
         *,
         most_workers: int | None = None,
-        slots: int | None = None,
+        slots: int | Sequence[int] | None = None,
+        weights: Sequence[float] | None = None,
         key: str = "none",
         max_attempts: int = 3,
         queue_limit: int | None = None,
@@ -118,7 +122,7 @@ class Master:
                 self.policy,
                 dispatch.Requests(*integers, *estimates),
                 np.full(most, UNLIMITED if slots is None else slots, np.int64),
-                np.ones(most),
+                np.full(most, 1.0 if weights is None else weights, np.float64),
                 np.random.default_rng(seed),
                 max_attempts=max_attempts,
                 queue_limit=-1 if queue_limit is None else queue_limit,

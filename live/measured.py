@@ -9,6 +9,7 @@ from lbsim.engines import record
 from lbsim.engines.record import Handovers, Happenings, Record, in_order_of_tickets
 from lbsim.run import Run
 from live.client import Lateness, Replay
+from live.client.loop import ANSWERED
 from live.machine import Disturbance
 
 if TYPE_CHECKING:
@@ -138,6 +139,17 @@ def record_of(
     """
     rows = stamps[(stamps["worker"] >= 0) & (stamps["id"] >= 0)]
     rows = rows[np.lexsort((rows["handed"], rows["id"]))]
+    # The master stamps when it is back from passing the socket: the worker may have it by then.
+    rows["handed"] = np.fmin(rows["handed"], rows["accepted"])
+    # Likewise a client may have its answer before the worker's handler is back.
+    rows["finished"] = np.fmin(
+        rows["finished"],
+        np.where(
+            (rows["ending"] == record.ANSWERED) & (replay.end[rows["id"]] == ANSWERED),
+            replay.ended[rows["id"]] - replay.start,
+            np.nan,
+        ),
+    )
     # What a worker says counts: the master hears of an end a little later.
     ended = np.where(np.isnan(rows["finished"]), rows["ended"], rows["finished"])
     handovers = Handovers(
@@ -171,7 +183,7 @@ def record_of_client(replay: Replay, pids: tuple[int, ...], copies: int) -> Reco
     """
     tickets = np.flatnonzero(~np.isnan(replay.sent))
     number = {pid: i for i, pid in enumerate(pids)}
-    answered = replay.end[tickets] == 0
+    answered = replay.end[tickets] == ANSWERED
     start = replay.start
     handovers = Handovers(
         ticket=tickets,
@@ -190,7 +202,7 @@ def record_of_client(replay: Replay, pids: tuple[int, ...], copies: int) -> Reco
 def _record(replay: Replay, handovers: Handovers, events: Happenings, copies: int) -> Record:
     answered_by = np.full(len(replay.outcome), -1, np.int64)
     good = np.flatnonzero(
-        (handovers.ending == record.ANSWERED) & (replay.end[handovers.ticket] == 0)
+        (handovers.ending == record.ANSWERED) & (replay.end[handovers.ticket] == ANSWERED)
     )
     answered_by[handovers.ticket[good] // copies] = good
     return in_order_of_tickets(

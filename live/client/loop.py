@@ -23,7 +23,7 @@ from lbsim.physics import patience
 from live.client.answers import Answer
 from live.client.task import Task
 
-__all__ = ["ENDS", "Loop"]
+__all__ = ["ANSWERED", "ENDS", "Loop"]
 
 ENDS = ("answered", "status", "timeout", "reset", "refused", "taken back", "open")
 """What became of one copy. Status: an answer other than 2xx. Reset: the connection ended before
@@ -229,8 +229,8 @@ class Loop:
     # --- sockets -----------------------------------------------------------------------------
 
     def _send(self, ticket: int) -> None:
-        connection = self._idle_connection(ticket) or self._new_connection(ticket)
         self.sent[ticket] = self.last_event = time.monotonic()
+        connection = self._idle_connection(ticket) or self._new_connection(ticket)
         if connection is None:
             self._fail(ticket, REFUSED, record.LOST)
             return
