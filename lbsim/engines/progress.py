@@ -1,5 +1,6 @@
 """A progress bar for what takes long, and nothing for what does not."""
 
+import math
 import time
 from typing import Any, Self
 
@@ -9,7 +10,9 @@ PATIENCE_S = 2.0
 
 
 class Progress:
-    """Shows a bar (`tqdm.auto`) once something has taken two seconds.
+    """Shows a bar (`tqdm.auto`) once something has taken two seconds after its first step.
+
+    The first step may include compiling, of which a bar would show nothing.
 
     Parameters
     ----------
@@ -22,11 +25,12 @@ class Progress:
     def __init__(self, total: int, unit: str = "request") -> None:
         self.total = total
         self.unit = unit
-        self.begin = time.monotonic()
+        self.begin = math.inf
         self.bar: Any = None
 
     def done(self, steps: int) -> None:
         """Say how many steps are done, all in all."""
+        self.begin = min(self.begin, time.monotonic())
         if self.bar is None and time.monotonic() - self.begin > PATIENCE_S:
             from tqdm.auto import tqdm
 

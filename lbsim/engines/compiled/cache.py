@@ -17,6 +17,7 @@ from typing import Any
 
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
+from numba.core.runtime import rtsys
 
 from lbsim.engines.compiled.fingerprint import engine_stamp
 
@@ -71,7 +72,9 @@ class KernelCache(_Cache):
         path, key = self._entry(sig, target_context)
         if path is None:
             return None
-        target_context.refresh()
+        # A kernel needs Numba's runtime. The rest of what `target_context.refresh()` loads is for
+        # compiling, and takes longer than all else.
+        rtsys.initialize(target_context)
         try:
             # A file that is damaged, or unreadable by this Numba, is as good as none.
             with path.open("rb") as file:

@@ -14,7 +14,7 @@ from llvmlite import ir as llvm
 from numba import njit, types
 from numba.extending import intrinsic
 
-__all__ = ["LEVELS", "Levels", "least", "make_levels", "move"]
+__all__ = ["LEVELS", "Levels", "least", "lowest_bit", "make_levels", "move"]
 
 LEVELS = 32
 _WORD = 64
@@ -55,7 +55,7 @@ def make_levels(n_workers: int) -> Levels:
 
 
 @intrinsic
-def _lowest_bit(typingctx: Any, word: Any) -> Any:
+def lowest_bit(typingctx: Any, word: Any) -> Any:
     """Return the place of the lowest bit of a word that is not zero."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -116,7 +116,7 @@ def _first_from(levels: Any, level: Any, start: Any) -> Any:
     word = start >> 6
     found = levels.bits[level * words + word] & (_ALL << np.uint64(start & 63))
     if found != _ZERO:
-        return (word << 6) + _lowest_bit(found)
+        return (word << 6) + lowest_bit(found)
     # The next word that is not zero, from the summary.
     word += 1
     group = word >> 6
@@ -128,8 +128,8 @@ def _first_from(levels: Any, level: Any, start: Any) -> Any:
         if group == summaries:
             return -1
         some = levels.summary[level * summaries + group]
-    word = (group << 6) + _lowest_bit(some)
-    return (word << 6) + _lowest_bit(levels.bits[level * words + word])
+    word = (group << 6) + lowest_bit(some)
+    return (word << 6) + lowest_bit(levels.bits[level * words + word])
 
 
 @njit(_nrt=False, error_model="numpy")

@@ -8,7 +8,7 @@ from numba.core.errors import NumbaError
 
 from lbsim import dispatch
 from lbsim.engines import record
-from lbsim.engines.compiled import levels, short, views, wheel
+from lbsim.engines.compiled import few, levels, short, views, wheel
 from lbsim.engines.compiled.fingerprint import Reach
 from lbsim.engines.compiled.value import PolicyValue
 from lbsim.engines.plan import FCFS, Plan
@@ -16,9 +16,19 @@ from lbsim.engines.progress import Progress
 from lbsim.engines.record import Handovers, Happenings, Record
 from lbsim.policy import UNLIMITED, Policy, least_loaded
 
-__all__ = ["BLIND", "INDEXED", "LAZY", "ShortRun", "boot", "record_of", "run_short", "short_path"]
+__all__ = [
+    "BLIND",
+    "FEW",
+    "INDEXED",
+    "LAZY",
+    "ShortRun",
+    "boot",
+    "record_of",
+    "run_short",
+    "short_path",
+]
 
-BLIND, LAZY, INDEXED = "blind", "lazy", "indexed"
+BLIND, LAZY, FEW, INDEXED = "blind", "lazy", "few", "indexed"
 
 NUMBA_ERRORS = (NumbaError, NotImplementedError, RuntimeError)
 """What Numba raises when it cannot compile something."""
@@ -44,7 +54,7 @@ def short_path(plan: Plan, policy: Policy, reach: Reach) -> str | None:
     if reach.names & {"latency", "index"}:
         return None
     if least_loaded in reach.functions:
-        return INDEXED if len(plan.workers.speed) >= dispatch.INDEX_FROM else LAZY
+        return FEW if len(plan.workers.speed) <= few.MOST else INDEXED
     return LAZY if "in_flight" in reach.names else BLIND
 
 
@@ -70,7 +80,7 @@ class ShortRun:
 
     Parameters
     ----------
-    path : {"blind", "lazy", "indexed"}
+    path : {"blind", "lazy", "few", "indexed"}
     plan : Plan
     policy : Policy
         Prepared; its hook `on_up` is called here, once for each worker.
@@ -96,6 +106,9 @@ class ShortRun:
         )
         if path == LAZY:
             self.pool = views.make_pool(n, max(1024, 4 * n))
+        elif path == FEW:
+            self.pool = views.make_pool(few.padded(n), max(1024, 4 * n))
+            self.few = few.make_few(n)
         elif path == INDEXED:
             self.loads = np.zeros(n, np.int64)
             self.levels = levels.make_levels(n)
@@ -108,7 +121,7 @@ class ShortRun:
             if status != short.FULL:
                 return bool(status == short.DONE)
             first = int(self.at[0])
-            if self.path == LAZY:
+            if self.path in (LAZY, FEW):
                 self.pool = views.larger(self.pool)
             else:
                 self.departures = wheel.larger(self.departures)
@@ -119,6 +132,9 @@ class ShortRun:
             return short.blind(*common, rows, first, last, self.at)
         if self.path == LAZY:
             return short.lazy(*common, self.pool, rows, first, last, self.at)
+        if self.path == FEW:
+            loads = self.pool.count[: len(self.workers.up)]
+            return short.few(*common, self.pool, loads, self.few, rows, first, last, self.at)
         return short.indexed(
             *common, self.loads, self.levels, self.departures, rows, first, last, self.at
         )

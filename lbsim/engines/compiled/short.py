@@ -19,11 +19,20 @@ from numba import njit
 
 from lbsim.engines.compiled import wheel
 from lbsim.engines.compiled.cache import KernelCache
-from lbsim.engines.compiled.levels import move
-from lbsim.engines.compiled.views import Blind, Indexed, Lazy, lazy_loads, purge, push
+from lbsim.engines.compiled.few import change, past
+from lbsim.engines.compiled.levels import lowest_bit, move
+from lbsim.engines.compiled.views import (
+    Blind,
+    Indexed,
+    IndexedFew,
+    Lazy,
+    lazy_loads,
+    purge,
+    push,
+)
 from lbsim.policy import Request
 
-__all__ = ["DONE", "FULL", "LEFT", "Columns", "Rows", "Workers", "blind", "indexed", "lazy"]
+__all__ = ["DONE", "FULL", "LEFT", "Columns", "Rows", "Workers", "blind", "few", "indexed", "lazy"]
 
 DONE, FULL, LEFT = range(3)
 """All rows are done; the lists of departures are full; the policy gave another answer."""
@@ -137,6 +146,46 @@ def _lazy(
     return DONE
 
 
+def _few(
+    policy: Any,
+    columns: Any,
+    workers: Any,
+    rng: Any,
+    pool: Any,
+    loads: Any,
+    levels: Any,
+    rows: Any,
+    first: Any,
+    last: Any,
+    at: Any,
+) -> Any:
+    """Serve rows under a policy that asks for the least loaded of at most 64 workers.
+
+    `loads` is a view of ``pool.count``, which is padded.
+    """
+    n = len(workers.up)
+    view = IndexedFew(workers.up, workers.is_up, loads, workers.slots, workers.weight, rng, levels)
+    for i in range(first, last):
+        at[0] = i
+        if pool.free[0] < 0:
+            return FULL
+        now = columns.arrival[i]
+        gone = past(pool.soonest, now)
+        while gone != 0:
+            worker = lowest_bit(gone)
+            gone &= gone - np.uint64(1)
+            before = loads[worker]
+            purge(pool, worker, now)
+            change(levels, worker, before, loads[worker])
+        worker = policy.choose(_request(columns, i), view)
+        if worker < 0 or worker >= n:
+            return LEFT
+        change(levels, worker, loads[worker], loads[worker] + 1)
+        push(pool, worker, _serve(columns, workers, rows, i, worker))
+    at[0] = last
+    return DONE
+
+
 def _indexed(
     policy: Any,
     columns: Any,
@@ -174,4 +223,6 @@ def _kernel(function: Any, *, allocates: bool) -> Any:
     return kernel
 
 
-blind, lazy, indexed = (_kernel(f, allocates=False) for f in (_blind, _lazy, _indexed))
+blind, lazy, few, indexed = (
+    _kernel(function, allocates=False) for function in (_blind, _lazy, _few, _indexed)
+)

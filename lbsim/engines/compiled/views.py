@@ -10,7 +10,8 @@ the proof that a short path leaves out nothing the policy depends on.
 
 - `Blind` has no load information at all;
 - `Lazy` has `in_flight`, brought up to date worker by worker when it is read;
-- `Indexed` has `in_flight` that is always up to date, and an index by load.
+- `Indexed` has `in_flight` that is always up to date, and an index by load: `few` for at most
+  64 workers, `levels` for more.
 """
 
 import math
@@ -27,11 +28,12 @@ from numba.extending import (
     register_model,
 )
 
+from lbsim.engines.compiled.few import least_of_few
 from lbsim.engines.compiled.levels import least
 from lbsim.engines.compiled.methods import compiled_function
 from lbsim.policy import least_loaded
 
-__all__ = ["Blind", "Indexed", "Lazy", "Pool", "make_pool", "purge", "push"]
+__all__ = ["Blind", "Indexed", "IndexedFew", "Lazy", "Pool", "make_pool", "purge", "push"]
 
 NONE = -1
 
@@ -57,8 +59,20 @@ class Lazy(NamedTuple):
     rng: Any
 
 
-class Indexed(NamedTuple):
+class IndexedFew(NamedTuple):
     """A view with load and an index by load, for policies that ask for the least loaded."""
+
+    up: Any
+    is_up: Any
+    in_flight: Any
+    slots: Any
+    weight: Any
+    rng: Any
+    few: Any
+
+
+class Indexed(NamedTuple):
+    """The same for many workers."""
 
     up: Any
     is_up: Any
@@ -218,28 +232,6 @@ def _overload_reading() -> None:
 _overload_reading()
 
 
-@njit(_nrt=False, error_model="numpy")
-def _least_of_lazy(cluster: Any, start: Any) -> Any:
-    """Return what `least_loaded` does, where all workers are up.
-
-    The key (load, distance from `start`) is different for every worker, so the smallest can be
-    found without a branch.
-    """
-    pool = cluster.in_flight.pool
-    now = cluster.in_flight.now
-    n = len(pool.count)
-    start = start % n
-    for worker in range(n):
-        if pool.soonest[worker] <= now:
-            purge(pool, worker, now)
-    best = pool.count[start] * n
-    for worker in range(start, n):
-        best = min(best, pool.count[worker] * n + (worker - start))
-    for worker in range(start):
-        best = min(best, pool.count[worker] * n + (worker - start + n))
-    return (best % n + start) % n
-
-
 @overload(least_loaded)
 def _least_loaded(cluster: Any, start: Any) -> Any:
     fields = getattr(cluster, "fields", ())
@@ -249,12 +241,12 @@ def _least_loaded(cluster: Any, start: Any) -> Any:
             return least(cluster.levels, cluster.in_flight, start % len(cluster.in_flight))
 
         return least_by_level
-    if isinstance(cluster.types[fields.index("in_flight")], LazyLoads):
+    if "few" in fields:
 
-        def least_of_lazy(cluster: Any, start: Any) -> Any:
-            return _least_of_lazy(cluster, start)
+        def least_by_word(cluster: Any, start: Any) -> Any:
+            return least_of_few(cluster.few, cluster.in_flight, start % len(cluster.in_flight))
 
-        return least_of_lazy
+        return least_by_word
     general = compiled_function(least_loaded, "", False)
 
     def least_of_all(cluster: Any, start: Any) -> Any:
