@@ -110,6 +110,21 @@ class Calibration:
         text = json.dumps({"version": VERSION, **vars(self)}, indent=1)
         Path(path).write_text(text + "\n", encoding="utf-8")
 
+    def describe(self) -> str:
+        """Return the figures as lines of text."""
+        lines = [
+            f"{name:16} {getattr(self, name) * 1e6:10.2f} µs"
+            for name in ("accept_s", "dispatch_s", "worker_accept_s")
+        ]
+        lines += [
+            f"{'per_byte_s':16} {self.per_byte_s * 1e9:10.3f} ns",
+            f"{'restart_s':16} {self.restart_s * 1e3:10.1f} ms",
+        ]
+        for name in SPREADS:
+            p10, p50, p99 = np.quantile(np.asarray(getattr(self, name)), [0.1, 0.5, 0.99]) * 1e6
+            lines.append(f"{name:16} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
+        return "\n".join(lines)
+
     # --- into the simulator ------------------------------------------------------------------
 
     def apply(self, cluster: Cluster, *, mode: str = "pass") -> Cluster:

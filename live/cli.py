@@ -50,6 +50,16 @@ def _serve(options: argparse.Namespace) -> int:
     ).run()
 
 
+def _calibrate(options: argparse.Namespace) -> int:
+    from live.calibrate import calibrate
+
+    costs = calibrate(options.seconds, lambda line: print(line, file=sys.stderr))
+    costs.save(options.out)
+    print(costs.describe())
+    print(f"written to {options.out}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="live", description="Run a load-balancing policy on real forked workers."
@@ -84,4 +94,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--drain-s", type=float, default=30.0, help="longest wait for requests when stopping")
     add("--trace", metavar="FILE", help="write one record a handover")
     add("--seed", type=int, default=0, help="seed of the policy's choices")
+
+    calibrate = commands.add_parser(
+        "calibrate",
+        help="measure what this machine costs, for the simulator",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    calibrate.set_defaults(run=_calibrate)
+    add = calibrate.add_argument
+    add("--seconds", type=float, default=12.0, help="about how long to measure")
+    add("--out", default="calibration.json", metavar="FILE", help="where it is written")
     return parser

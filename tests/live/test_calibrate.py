@@ -1,0 +1,39 @@
+"""Measuring what the machine costs: that it is done, not what comes out."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lbsim import Cluster
+from lbsim.calibration import Calibration
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
+
+
+def test_the_command_writes_costs_that_make_sense(tmp_path):
+    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    command = [sys.executable, "-m", "live", "calibrate", "--seconds", "2", "--out", "c.json"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "accept_s" in done.stdout
+    costs = Calibration.load(tmp_path / "c.json")
+    assert 0 < costs.accept_s < 0.1
+    assert 0 < costs.accept_s + costs.dispatch_s < 0.1
+    assert 0 < costs.worker_accept_s < 0.1
+    # A handler that sleeps to a deadline is never early.
+    assert costs.overrun[0] > 0
+    assert costs.before[0] >= 0
+    assert 0 < costs.restart_s < 30
+    # A request costs its client at least what its worker is occupied for.
+    assert np.median(costs.overrun) + np.median(costs.before) + np.median(costs.after) > 0
+    assert costs.machine["cores"] >= 1
+    assert Cluster.calibrated(tmp_path / "c.json", 4).overhead_s > 0
