@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import lbsim
 from lbsim import checks
@@ -30,14 +30,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"lbsim: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # a full disk, say
+        print(f"lbsim: {error}; nothing was written", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("lbsim: stopped; nothing was written", file=sys.stderr)
         return 130
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line, as everything else here does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message and where to find help, and exit with 2."""
+        print(f"lbsim: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(2)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lbsim",
         description="Which worker should get the next request, and what does that do to latency?",
     )
@@ -131,6 +143,9 @@ def _add_trace(parser: argparse.ArgumentParser, nargs: str | None = None) -> Non
 
 
 def _compare(options: argparse.Namespace) -> None:
+    from lbsim.report import check_place
+
+    check_place(options.out)
     cluster = lbsim.Cluster(options.workers, discipline=options.discipline)
     names = options.policy or DEFAULT_POLICIES
     policies = {name: lbsim.policies.parse(name) for name in names}

@@ -88,11 +88,20 @@ def test_a_directory_of_others_is_left_alone(tmp_path, capsys):
         (["--policy", "Robin"], "policy 'Robin' is not known; did you mean: ByKind, RoundRobin"),
         (["--replications", "0"], "replications = 0 must be a whole number of at least 1"),
         (["nowhere.csv"], "nowhere.csv does not exist"),
+        (["--workers", "1.5"], "argument --workers: invalid int value: '1.5'; see lbsim compare"),
+        (["--policy", "PowerOfD:x=2"], "parameter 'x' of PowerOfD is not known; there is d, disti"),
+        (["--policy", "ByKind"], "ByKind needs groups; give ByKind:groups=VALUE"),
+        (["--out", "/proc/nowhere/report"], "cannot be written to (No such file or directory)"),
+        (["--out", "/dev/null"], "/dev/null is a file; give a directory (--out)"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", "--quiet", "--requests", "50", *arguments]) == 2
+    try:
+        code = main(["compare", "--quiet", "--requests", "50", *arguments])
+    except SystemExit as stop:  # of the argument parser
+        code = stop.code
+    assert code == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -48,12 +48,20 @@ def parse(text: str) -> Policy:
                 f"{text!r}: {part!r} is not of the form param=value; "
                 f"{kind} has the parameters {', '.join(parameters) or '(none)'}"
             )
-        key = _match(key.strip(), parameters, f"{kind} has no parameter {key.strip()!r};")
+        key = _match(key.strip(), parameters, f"parameter {key.strip()!r} of {kind}")
         values[key] = _value(value.strip(), names)
-    try:
-        return getattr(policies, kind)(**values)
-    except TypeError as error:
-        raise InputError(f"{text!r}: {error}; give NAME:param=value,…") from error
+    missing = [
+        p.name
+        for p in inspect.signature(getattr(policies, kind)).parameters.values()
+        if p.default is p.empty and p.name not in values
+    ]
+    if missing:
+        raise InputError(
+            f"{text!r}: {kind} needs {', '.join(missing)}; give {kind}:{missing[0]}=VALUE, a value "
+            "as Python writes it"
+        )
+    policy: Policy = getattr(policies, kind)(**values)
+    return policy
 
 
 def _match(name: str, known: list[str], complaint: str) -> str:
@@ -62,9 +70,10 @@ def _match(name: str, known: list[str], complaint: str) -> str:
         if candidate.lower() == name.lower():
             return candidate
     close = difflib.get_close_matches(name.lower(), [k.lower() for k in known], 3, 0.5)
-    suggestions = [k for k in known if k.lower() in close] or known
-    listed = ", ".join(suggestions) or "(none)"
-    raise InputError(f"{complaint} is not known; did you mean: {listed}?")
+    if close:
+        listed = ", ".join(k for k in known if k.lower() in close)
+        raise InputError(f"{complaint} is not known; did you mean: {listed}?")
+    raise InputError(f"{complaint} is not known; there is {', '.join(known) or 'none'}")
 
 
 def _value(text: str, names: list[str]) -> Any:

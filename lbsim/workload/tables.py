@@ -67,11 +67,11 @@ def csv_table(path: Path, lines: Iterable[str]) -> Table:
         blank += 1
     delimiter = max(",;\t", key=first.count)
     reader = csv.reader(itertools.chain([first], rows), delimiter=delimiter)
-    header = [name.strip() for name in next(reader)]
-    values: list[list[str]] = [[] for _ in header]
     places: list[int] = []
     bad: list[Bad] = []
     try:
+        header = [name.strip() for name in next(reader)]
+        values: list[list[str]] = [[] for _ in header]
         for row in reader:
             line = blank + reader.line_num
             if not row:

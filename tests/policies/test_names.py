@@ -16,7 +16,7 @@ def test_names_and_parameters():
     ("text", "message"),
     [
         ("PowerOfTwo", r"policy 'PowerOfTwo' is not known; did you mean: PowerOfD"),
-        ("PowerOfD:k=2", r"PowerOfD has no parameter 'k'; is not known; did you mean: d"),
+        ("PowerOfD:k=2", r"parameter 'k' of PowerOfD is not known; there is d, distinct"),
         ("PowerOfD:2", r"'2' is not of the form param=value; PowerOfD has the parameters d"),
     ],
 )

@@ -28,6 +28,11 @@ def test_good_rows_are_read(tmp_path):
         ("a.csv", b"arrival,service\n", r"no request"),
         ("a.csv", b"when,howlong\n1,2\n", r"has the columns when, howlong; none is known as"),
         ("a.bin", b"hello world\n", r"format cannot be told"),
+        (
+            "a",
+            b"\x01,\x02\r\x03,4\n5,6\n",
+            r"line 1: new-line character seen in unquoted field.*CSV",
+        ),
         ("a.parquet", b"PAR1 but not really", r"not a Parquet file"),
         ("a.csv", b"arrival,service\n0,1\n1,x\n2,-3\n3\n", r"3 of 4 rows .*line 3.*line 4.*line 5"),
         ("a.csv", b"arrival,service\n0,nan\n", r"1 of 1 rows .*line 2"),
