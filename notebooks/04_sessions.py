@@ -82,7 +82,7 @@ ax = lbsim.plot.shares(
 
 # %% [markdown]
 # A hash knows nothing of popularity: it may put several of the most popular sessions on one worker,
-# and here it does. The busiest worker gets `2.54` times its fair share; at 60 % load that is
+# and here it does. The busiest worker gets `2.52` times its fair share; at 60 % load that is
 # more than it can do, and its queue grows until the run ends. The sticky table places a *new* session where fewest
 # requests are, and so spreads the popular ones; but it, too, must send every later request to a worker that may be
 # busy. Its p99 is `144` ms, against `50.9` when every request may go anywhere.

@@ -15,6 +15,6 @@ Importing it is cheap: what builds or checks is imported when it is used.
 
 from lbsim.teach.predict import Prediction, predict
 from lbsim.teach.sizes import is_quick, size
-from lbsim.teach.table import table
+from lbsim.teach.table import ranked, table
 
-__all__ = ["Prediction", "is_quick", "predict", "size", "table"]
+__all__ = ["Prediction", "is_quick", "predict", "ranked", "size", "table"]

@@ -9,9 +9,10 @@ from lbsim.measures import MEASURES, measure
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lbsim.experiment import Comparison
     from lbsim.run import Run
 
-__all__ = ["table"]
+__all__ = ["ranked", "table"]
 
 _UNITS = {m.name: m.unit for m in MEASURES}
 
@@ -48,6 +49,30 @@ def table(
     figures = {name: measure(run, warmup) for name, run in runs.items()}
     columns = {_heading(m): [_shown(figures[run][m], _UNITS[m]) for run in runs] for m in names}
     return pd.DataFrame(columns, index=list(runs))
+
+
+def ranked(comparison: "Comparison", by: str = "p99") -> "pd.DataFrame":
+    """Return the policies from best to worst, with intervals; those not told apart share a rank.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    by : str, default "p99"
+        A measure; times are shown in milliseconds, shares in per cent.
+    """
+    import pandas as pd
+
+    found = comparison.ranking(by)
+    unit = _UNITS[by]
+    columns = {
+        "policy": found["policy"],
+        _heading(by): [_shown(x, unit) for x in found["estimate"]],
+        f"{100 * comparison.confidence:g} % interval": [
+            f"{_shown(low, unit)} to {_shown(high, unit)}"
+            for low, high in zip(found["low"], found["high"], strict=True)
+        ],
+    }
+    return pd.DataFrame(columns).set_index(pd.Index(found["rank"], name="rank"))
 
 
 def _heading(name: str) -> str:
