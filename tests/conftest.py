@@ -1,5 +1,7 @@
 """What several tests need: every shipped policy, and where the shared validation data are."""
 
+import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -53,3 +55,36 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("no ../shared beside the checkout: validation data and traces are not there")
     return SHARED
+
+
+# --- a sample of the slow tests --------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that bounds how long slow tests may go on being started."""
+    parser.addoption(
+        "--slow-seconds",
+        type=float,
+        metavar="S",
+        help="start slow tests, in an order mixed over all files, for this long; skip the others",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mix the slow tests, always in the same way, if only a sample of them will run."""
+    if config.getoption("--slow-seconds") is not None:
+        items.sort(key=lambda item: zlib.crc32(item.nodeid.encode()))
+
+
+@pytest.fixture(scope="session")
+def started() -> float:
+    """When this process began to run tests."""
+    return time.monotonic()
+
+
+@pytest.fixture(autouse=True)
+def _within_budget(request: pytest.FixtureRequest, started: float) -> None:
+    budget = request.config.getoption("--slow-seconds")
+    is_slow = request.node.get_closest_marker("slow") is not None
+    if budget is not None and is_slow and time.monotonic() - started > budget:
+        pytest.skip(f"not in the sample: {budget:g} s are over")
