@@ -254,6 +254,10 @@ class Prediction:
     latency: np.ndarray
     worker: np.ndarray
 
+    def of(self, rows: np.ndarray) -> "Prediction":
+        """Return the prediction for some of the requests: a mask, or row numbers."""
+        return Prediction(self.latency[:, rows], self.worker[:, rows])
+
     @property
     def is_blind(self) -> bool:
         """Whether every replay chose the same workers: jitter changes nothing."""

@@ -46,7 +46,7 @@ class Connection:
     """
 
     __slots__ = (
-        "accepted", "address", "data", "deadline", "decided", "handed", "head", "identity",
+        "accepted", "address", "data", "deadline", "decided", "handed", "head", "identity", "read",
         "in_pieces", "is_watched", "serial", "sock", "ticket", "worker",
     )  # fmt: skip
 
@@ -55,6 +55,7 @@ class Connection:
         self.address = address
         self.serial = serial
         self.accepted = accepted
+        self.read = accepted
         self.deadline = math.inf
         self.decided = self.handed = math.nan
         self.data = b""

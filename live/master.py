@@ -247,7 +247,7 @@ class Master:
         rows.priority[ticket] = int(request.number(b"priority", 0.0))
         rows.size[ticket] = request.number(b"size", math.nan)
         self.core.attempts[ticket] = 0  # the ticket had another request before
-        now = time.monotonic()
+        now = connection.read = time.monotonic()
         self._act(ticket, dispatch.arrive(self.core, self.policy, now, ticket), now)
 
     def _act(self, ticket: int, answer: int, now: float) -> None:
@@ -469,7 +469,7 @@ class Master:
         self.trace.handover(
             connection.identity, connection.serial, worker, self.core.attempts[ticket],
             int(rows.key[ticket]), int(rows.kind[ticket]), status, ending,
-            connection.accepted, connection.decided, connection.handed,
+            connection.accepted, connection.read, connection.decided, connection.handed,
             stamps[0], stamps[1], stamps[2], ended, stamps[3],
         )  # fmt: skip
 

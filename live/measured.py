@@ -20,8 +20,8 @@ __all__ = ["PHASES", "MeasuredRun", "record_of", "record_of_client"]
 PHASES = {
     "client": "from when the request was due until it was sent",
     "accept": "until the master had accepted its connection",
-    "master": "until the master had read it and asked the policy",
-    "held": "until it had been passed to the worker that answered it",
+    "master": "until the master had read it; and again to choose and pass it to a worker",
+    "held": "waiting at the master for a worker, also after the death of another",
     "queue": "waiting at that worker for others to be served",
     "ipc": "until the free worker took it off its channel, and called its handler",
     "service": "in the handler",
@@ -86,8 +86,8 @@ class MeasuredRun(Run):
         columns = {
             "client": sent[tickets] - self.arrival,
             "accept": rows["accept"] - sent[tickets],
-            "master": rows["decided"] - rows["accept"],
-            "held": rows["handed"] - rows["decided"],
+            "master": rows["read"] - rows["accept"] + rows["handed"] - rows["decided"],
+            "held": rows["decided"] - rows["read"],
             "queue": queue,
             "ipc": rows["started"] - rows["handed"] - queue,
             "service": rows["finished"] - rows["started"],

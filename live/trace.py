@@ -20,13 +20,15 @@ TRACE = np.dtype(
     + [
         (name, np.float64)
         for name in (
-            "accept", "decided", "handed", "accepted", "started", "finished", "ended", "miss",
+            "accept", "read", "decided", "handed", "accepted", "started", "finished", "ended",
+            "miss",
         )
     ]
 )  # fmt: skip
 """One record a handover, and one (worker -1, with its `status`) for each request the master
 answered itself. `id`: what the client called the request, -1 if nothing. `accept`: the master
-accepted the connection; `decided`: the policy chose; `handed`: the socket had been passed;
+accepted the connection; `read`: the request was there; `decided`: the policy was about to choose,
+or a worker took what was held; `handed`: the socket had been passed;
 `accepted`, `started`, `finished`: the worker took it, called the application, had the answer;
 `ended`: the master learned of it. `ending` as in `lbsim.engines.record.ENDINGS`."""
 
@@ -35,7 +37,7 @@ HAPPENED = np.dtype(
 )
 """One record for what happened to a worker; `what` as in `lbsim.engines.record.HAPPENINGS`."""
 
-_HANDOVER = struct.Struct("<8q8d")
+_HANDOVER = struct.Struct("<8q9d")
 _HAPPENING = struct.Struct("<dqqd")
 _ENOUGH = 1 << 16
 
