@@ -1,12 +1,15 @@
 """Run a plan under a policy, compiled."""
 
+from typing import Any
+
 from lbsim import checked
 from lbsim.engines import readable
 from lbsim.engines.compiled import paths
 from lbsim.engines.compiled.comparison import compare_beginning
 from lbsim.engines.compiled.fingerprint import Reach, reach_of
+from lbsim.engines.compiled.reasons import makes_arrays
 from lbsim.engines.compiled.refused import NotYet, Refused
-from lbsim.engines.compiled.value import PolicyValue, Uncompilable, policy_value
+from lbsim.engines.compiled.value import Uncompilable, policy_value
 from lbsim.engines.plan import Plan, head_of
 from lbsim.engines.progress import Progress
 from lbsim.engines.record import Record
@@ -17,6 +20,9 @@ __all__ = ["run"]
 
 EXPLAINED = 200_000
 """An error within so many requests is explained by running them interpreted."""
+
+_failed: dict[tuple[str, str], Exception] = {}
+"""Why compiling has failed for a policy (by tag) on a path: it is not tried again."""
 
 
 def run(plan: Plan, policy: Policy) -> Record:
@@ -45,31 +51,47 @@ def run(plan: Plan, policy: Policy) -> Record:
 def _run(plan: Plan, policy: Policy, reach: Reach) -> Record:
     path = paths.short_path(plan, policy, reach)
     if path is not None:
-        record = _on_short_path(path, plan, policy, reach)
+        record = _on_short_path(path, plan, policy)
         if record is not None:
             return record
     raise NotYet
 
 
-def _on_short_path(path: str, plan: Plan, policy: Policy, reach: Reach) -> Record | None:
-    """Run on a short path. Return None if the policy does not stay on it."""
-    prepared = checked.fresh(policy, len(plan.workers.speed))
-    rng = paths.boot(plan, prepared)
-    run = paths.ShortRun(path, plan, _value(prepared), rng)
+def _on_short_path(path: str, plan: Plan, policy: Policy) -> Record | None:
+    """Run on a short path. Return None if the policy cannot be, or does not stay, on it."""
+    columns = paths.columns_of(plan, policy.oracle)
+    rows = paths.empty_rows(plan.n)
+    for allocates in (False, True):
+        prepared = checked.fresh(policy, len(plan.workers.speed))
+        rng = paths.boot(plan, prepared)
+        run = paths.ShortRun(path, plan, _value(prepared, allocates), rng)
+        failure = _compiling_fails(path, run.value.type.tag, run.compile, columns, rows)
+        if failure is None:
+            break
+        if not makes_arrays(failure):
+            return None
+    else:
+        return None
     try:
         with Progress(plan.n) as progress:
-            return paths.run_short(run, plan, policy.oracle, progress)
-    except paths.NUMBA_ERRORS:
-        # It reads something that this path does not keep, or cannot be compiled at all: the
-        # general path will tell.
-        return None
+            return paths.run_short(run, plan, columns, rows, progress)
     except Exception as error:
         raise explained(plan, policy, int(run.at[0]), error) from error
 
 
-def _value(prepared: Policy) -> PolicyValue:
+def _compiling_fails(path: str, tag: str, compile_it: Any, *arguments: Any) -> Exception | None:
+    """Compile something for a policy. Return what went wrong, or None."""
+    if (tag, path) not in _failed:
+        try:
+            compile_it(*arguments)
+        except Exception as error:  # Numba raises many kinds
+            _failed[tag, path] = error
+    return _failed.get((tag, path))
+
+
+def _value(prepared: Policy, allocates: bool) -> Any:
     try:
-        return policy_value(prepared)
+        return policy_value(prepared, allocates=allocates)
     except Uncompilable as error:
         raise Refused(str(error)) from error
 

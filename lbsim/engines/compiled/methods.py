@@ -109,12 +109,14 @@ class _Prepare(FunctionPass):
     def run_pass(self, state: Any) -> bool:
         tag, allocates = state.lbsim
         modules: dict[str, ModuleType] = {}
+        draws = _draws(state.func_ir)
         for block in state.func_ir.blocks.values():
             body = []
             for statement in block.body:
                 if isinstance(statement, ir.Assign):
                     self._assignment(statement, modules, tag, allocates)
                     body.extend(_arithmetic(statement))
+                    body.extend(_draw(statement, draws))
                 body.append(statement)
             block.body = body
         return True
@@ -142,6 +144,61 @@ def _is_plain(value: Any) -> bool:
         and value not in OFFERED
         and value.__module__.split(".")[0] not in ("numpy", "math", "numba", "operator")
     )
+
+
+def _draws(func_ir: Any) -> dict[str, tuple[str, ir.Var]]:
+    """Find what is called as ``x.integers`` or ``x.choice``: name of the method, and x."""
+    return {
+        statement.target.name: (statement.value.attr, statement.value.value)
+        for block in func_ir.blocks.values()
+        for statement in block.body
+        if isinstance(statement, ir.Assign)
+        and isinstance(statement.value, ir.Expr)
+        and statement.value.op == "getattr"
+        and statement.value.attr in ("integers", "choice")
+    }
+
+
+def _draw(statement: ir.Assign, draws: dict[str, tuple[str, ir.Var]]) -> list[ir.Assign]:
+    """Turn two ways of drawing that Numba does not know into such as it does.
+
+    ``rng.integers(n)`` becomes ``rng.integers(0, n)``, and ``rng.choice(array)`` an element of
+    the array at such an index; NumPy itself does the same, draw for draw.
+    """
+    value = statement.value
+    if statement.target.name in draws:
+        if draws[statement.target.name][0] == "choice":
+            statement.value = ir.Const(None, value.loc)  # what is called is put in below
+        return []
+    if not isinstance(value, ir.Expr) or value.op != "call" or value.func.name not in draws:
+        return []
+    method, rng = draws[value.func.name]
+    loc = value.loc
+    name = ir.Var(statement.target.scope, f"$lbsim_{statement.target.name}_{id(value)}", loc)
+    plain = len(value.args) == 1 and not value.kws and value.vararg is None
+    if method == "choice":
+        statement.value = ir.Expr.call(name, (rng, *value.args), value.kws, loc)
+        return [ir.Assign(ir.Global("any_of", any_of, loc), name, loc)]
+    if not plain:
+        return []
+    value.args = [name, *value.args]
+    return [ir.Assign(ir.Const(0, loc), name, loc)]
+
+
+def any_of(rng: Any, array: Any) -> Any:
+    """Return any element of an array, each with the same chance: ``rng.choice(array)``."""
+    return rng.choice(array)
+
+
+@overload(any_of)
+def _any_of(rng: Any, array: Any) -> Any:
+    if not isinstance(array, types.Array) or array.ndim != 1:
+        return None
+
+    def element(rng: Any, array: Any) -> Any:
+        return array[rng.integers(0, len(array))]
+
+    return element
 
 
 def _arithmetic(statement: ir.Assign) -> list[ir.Assign]:

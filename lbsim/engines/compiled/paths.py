@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from numba import typeof
-from numba.core.errors import NumbaError
 
 from lbsim import dispatch
 from lbsim.engines import record
@@ -29,9 +28,6 @@ __all__ = [
 ]
 
 BLIND, LAZY, FEW, INDEXED = "blind", "lazy", "few", "indexed"
-
-NUMBA_ERRORS = (NumbaError, NotImplementedError, RuntimeError)
-"""What Numba raises when it cannot compile something."""
 
 ROWS_AT_ONCE = 1 << 18
 """Between two calls of a kernel the user may interrupt, and progress is shown."""
@@ -117,7 +113,8 @@ class ShortRun:
     def advance(self, columns: short.Columns, rows: short.Rows, first: int, last: int) -> bool:
         """Serve rows `first` to `last` (exclusive). Return False if the policy left the path."""
         while True:
-            status = self._call(columns, rows, first, last)
+            kernel, arguments = self._kernel(columns, rows, first, last)
+            status = kernel(*arguments)
             if status != short.FULL:
                 return bool(status == short.DONE)
             first = int(self.at[0])
@@ -126,23 +123,25 @@ class ShortRun:
             else:
                 self.departures = wheel.larger(self.departures)
 
-    def _call(self, columns: short.Columns, rows: short.Rows, first: int, last: int) -> Any:
+    def compile(self, columns: short.Columns, rows: short.Rows) -> None:
+        """Compile the kernel, or load it; raises whatever Numba does if it cannot."""
+        kernel, arguments = self._kernel(columns, rows, 0, 0)
+        kernel.compile(tuple(typeof(argument) for argument in arguments))
+
+    def _kernel(
+        self, columns: short.Columns, rows: short.Rows, first: int, last: int
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """Return the kernel of this path and its arguments."""
         common = (self.value, columns, self.workers, self.rng)
         if self.path == BLIND:
-            return short.blind(*common, rows, first, last, self.at)
+            return short.blind, (*common, rows, first, last, self.at)
         if self.path == LAZY:
-            return short.lazy(*common, self.pool, rows, first, last, self.at)
+            return short.lazy, (*common, self.pool, rows, first, last, self.at)
         if self.path == FEW:
             loads = self.pool.count[: len(self.workers.up)]
-            return short.few(*common, self.pool, loads, self.few, rows, first, last, self.at)
-        return short.indexed(
-            *common, self.loads, self.levels, self.departures, rows, first, last, self.at
-        )
-
-    def is_ready(self) -> bool:
-        """Say whether the kernel for this policy is already loaded."""
-        kernel = getattr(short, self.path)
-        return any(sig[0] == typeof(self.value) for sig in kernel.overloads)
+            return short.few, (*common, self.pool, loads, self.few, rows, first, last, self.at)
+        index = (self.loads, self.levels, self.departures)
+        return short.indexed, (*common, *index, rows, first, last, self.at)
 
 
 def columns_of(plan: Plan, oracle: bool) -> short.Columns:
@@ -160,11 +159,16 @@ def columns_of(plan: Plan, oracle: bool) -> short.Columns:
     )  # fmt: skip
 
 
-def run_short(run: ShortRun, plan: Plan, oracle: bool, progress: Progress) -> Record | None:
+def empty_rows(n: int) -> short.Rows:
+    """Return room for the rows of `n` requests."""
+    return short.Rows(np.empty(n, np.int64), np.empty(n), np.empty(n))
+
+
+def run_short(
+    run: ShortRun, plan: Plan, columns: short.Columns, rows: short.Rows, progress: Progress
+) -> Record | None:
     """Run a whole plan on a short path. Return None if the policy left it."""
     n = plan.n
-    rows = short.Rows(np.empty(n, np.int64), np.empty(n), np.empty(n))
-    columns = columns_of(plan, oracle)
     for first in range(0, n, ROWS_AT_ONCE):
         last = min(first + ROWS_AT_ONCE, n)
         if not run.advance(columns, rows, first, last):

@@ -6,6 +6,7 @@ import re
 from numba.core.errors import NumbaError
 
 from lbsim.engines.compiled.fingerprint import Reach
+from lbsim.policy import Policy
 
 __all__ = ["reason"]
 
@@ -41,13 +42,18 @@ _TRANSLATIONS = (
     ),
     (r"super\(", "super() is not known to compiled code; call Base.method(self, …) instead"),
     (
+        r"Cannot capture the non-constant value associated with variable '(\w+)' in a function",
+        "a lambda or inner function uses {0!r}; write a loop instead",
+    ),
+    (
         r"Cannot unify (.+?) and (.+?) for '([\w.$]+)'",
         "a variable is sometimes of type {0} and sometimes of type {1}",
     ),
-    (r"(?:unsupported|not supported)[^\n]*?\b(try|with|yield|async|lambda|set|dict)\b",
-     "{0!r} is not supported in compiled code"),
-    (r"Failed in nopython mode pipeline[^\n]*\n(?:[-–].*\n)*([^\n]+)", "{0}"),
-)  # fmt: skip
+    (
+        r"No implementation of function Function\(<(?:built-in )?function ([\w.]+)[^>]*>\) found",
+        "{0}(…) is not known to compiled code for what it is given here",
+    ),
+)
 
 
 def reason(error: BaseException, reach: Reach) -> str:
@@ -70,20 +76,30 @@ def _plain_words(text: str, error: BaseException) -> str:
         found = re.search(pattern, text, re.DOTALL if "\\n" not in pattern else 0)
         if found:
             return words.format(*(" ".join(group.split()) for group in found.groups()))
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(_HEADINGS)]
     kind = "" if isinstance(error, NumbaError) else f"{type(error).__name__}: "
     return kind + (lines[0] if lines else "Numba gives no reason")
 
 
+_HEADINGS = ("Failed in nopython", "- Resolution failure", "During", "None")
+
+
 def _place(text: str, reach: Reach) -> str:
     """Return the deepest place in the policy's own code that the text names."""
-    codes = [f.__code__ for f in (*reach.methods, *reach.functions)]
-    for number in re.findall(r"(?:line |\()(\d+)\)?", text)[::1]:
+    own = (f for f in (*reach.methods, *reach.functions) if f.__module__ != Policy.__module__)
+    codes = [f.__code__ for f in own]
+    for number in re.findall(r"(?:line |\()(\d+)\)?", text):
         line = int(number)
         for code in codes:
-            lines = [at for _, _, at in code.co_lines() if at]
-            if code.co_firstlineno < line <= max(lines, default=0) and line in lines:
+            lines = {at for _, _, at in code.co_lines() if at}
+            if code.co_firstlineno <= line <= max(lines, default=0) and line in lines:
                 source = linecache.getline(code.co_filename, line).strip()
                 shown = f": {source}" if source else ""
                 return f" (line {line}, in {code.co_name}{shown})"
     return ""
+
+
+def makes_arrays(error: BaseException) -> bool:
+    """Say whether compiling failed only because the code makes an array."""
+    text = str(error)
+    return "NRT required" in text or "Only accept returning of array passed" in text

@@ -254,13 +254,15 @@ class _Fields(AttributeTemplate):
 
 
 def _constant_type(name: str, value: Any) -> types.Type:
-    try:
-        return typeof(value)
-    except ValueError:
-        raise TypingError(
-            f"self.{name} is a {type(value).__name__}, which compiled code cannot read; turn it "
-            "into numbers or arrays in prepare()"
-        ) from None
+    if not isinstance(value, list | dict | set):  # of which Numba makes copies
+        try:
+            return typeof(value)
+        except ValueError:
+            pass
+    raise TypingError(
+        f"self.{name} is a {type(value).__name__}, which compiled code cannot read; make it "
+        "numbers or arrays in prepare()"
+    )
 
 
 @lower_getattr_generic(PolicyType)
