@@ -33,6 +33,18 @@ class Columns(NamedTuple):
         """Return some rows: a slice, indices or flags."""
         return Columns._make(column[rows] for column in self)
 
+    def stretched(self, factor: float, keep: str) -> "Columns":
+        """Return the rows at 1 / `factor` of their load: longer gaps, or less work each.
+
+        ``keep`` says what stays, "service" or "arrival".
+        """
+        if keep == "service":
+            first = self.arrival[0]
+            return self._replace(arrival=first + (self.arrival - first) * factor)
+        return self._replace(
+            cpu=self.cpu / factor, wait=self.wait / factor, size=self.size / factor
+        )
+
     def frozen(self) -> "Columns":
         """Return the same columns, read-only."""
         for column in self:

@@ -7,7 +7,7 @@ by piece equals the same workload drawn at once, bit for bit.
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -120,6 +120,12 @@ class Recipe:
                 arrival, cpu, wait, keys, kind, priority, size, payload, client, think
             )
             yield columns.take(slice(rows))
+
+    def stretched(self, factor: float, keep: str) -> "Recipe":
+        """Return the recipe at 1 / `factor` of its load, as `Columns.stretched` does rows."""
+        if keep == "service":
+            return replace(self, rate=self.rate / factor)
+        return replace(self, kinds={n: kind.scaled(1 / factor) for n, kind in self.kinds.items()})
 
     def lines(self) -> list[str]:
         """Say in a few lines how it draws."""

@@ -410,21 +410,8 @@ class Workload:
         )
         note = f"rescaled to load {load:g}: {keep} kept, {changed}"
         if self.recipe is not None:
-            if keep == "service":
-                recipe = replace(self.recipe, rate=self.recipe.rate / factor)
-            else:
-                kinds = {name: kind.scaled(1 / factor) for name, kind in self.recipe.kinds.items()}
-                recipe = replace(self.recipe, kinds=kinds)
-            return self._redrawn(recipe, load=load, note=note)
-        rows = self.columns
-        if keep == "service":
-            first = rows.arrival[0]
-            rows = rows._replace(arrival=first + (rows.arrival - first) * factor)
-        else:
-            rows = rows._replace(
-                cpu=rows.cpu / factor, wait=rows.wait / factor, size=rows.size / factor
-            )
-        return replace(self, rows=rows, notes=(*self.notes, note))
+            return self._redrawn(self.recipe.stretched(factor, keep), load=load, note=note)
+        return replace(self, rows=self.columns.stretched(factor, keep), notes=(*self.notes, note))
 
     def offered_load(self, cluster: "Cluster") -> float:
         """Return the offered load per worker: of the laws if synthetic, else of the rows."""
