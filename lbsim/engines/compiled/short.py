@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
+from lbsim import physics
 from lbsim.engines.compiled import wheel
 from lbsim.engines.compiled.cache import KernelCache
 from lbsim.engines.compiled.few import change, past
@@ -70,6 +71,9 @@ class Rows(NamedTuple):
     finished: np.ndarray
 
 
+_end_of_work = njit(_nrt=False, forceinline=True, error_model="numpy")(physics.end_of_work)
+
+
 @njit(_nrt=False, forceinline=True, error_model="numpy")
 def _request(columns: Any, i: Any) -> Any:
     return Request(
@@ -87,8 +91,9 @@ def _serve(columns: Any, workers: Any, rows: Any, i: Any, worker: Any) -> Any:
     """Let a worker serve a request after what it has. Return when it is done."""
     now = columns.arrival[i]
     begin = max(now, workers.idle_from[worker])
-    # `physics.end_of_work`, then the waiting: see `engines.readable.workers.Synchronous`.
-    end = max(begin, (begin + columns.work[i] / workers.speed[worker]) + columns.wait[i])
+    # First the computing, then the waiting: see `engines.readable.workers.Synchronous`.
+    computed = _end_of_work(begin, columns.work[i], workers.speed[worker])
+    end = max(begin, computed + columns.wait[i])
     workers.idle_from[worker] = end
     rows.worker[i] = worker
     rows.started[i] = begin
