@@ -29,6 +29,7 @@ from lbsim.hashing import hash64, hash_string
 from lbsim.policy import HOLD, SHED, ClusterView, Policy, Request, least_loaded
 from lbsim.run import Run
 from lbsim.simulate import simulate
+from lbsim.summary import Summary
 from lbsim.workload import (
     Bimodal,
     BoundedPareto,
@@ -96,6 +97,7 @@ __all__ = [
     "Sessions",
     "SlowDown",
     "SlowPolicyWarning",
+    "Summary",
     "Weibull",
     "Workload",
     "check_policy",

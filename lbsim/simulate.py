@@ -1,14 +1,15 @@
 """One run: a workload, a policy, a cluster."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, overload
 
 from lbsim.client import Client
 from lbsim.cluster import Cluster
-from lbsim.engines import run_plan
+from lbsim.engines import pays, run_plan, summarise
 from lbsim.engines.plan import make_plan
 from lbsim.errors import InputError
 from lbsim.policy import Policy
 from lbsim.run import Run
+from lbsim.summary import Summary
 
 if TYPE_CHECKING:
     from lbsim.workload import Workload
@@ -16,6 +17,32 @@ if TYPE_CHECKING:
 __all__ = ["ENGINES", "simulate"]
 
 ENGINES = ("auto", "readable", "compiled")
+KEEP = ("rows", "summary")
+
+
+@overload
+def simulate(
+    workload: "Workload",
+    policy: Policy,
+    cluster: Cluster,
+    engine: str = "auto",
+    seed: int = 0,
+    client: Client | None = None,
+    keep: Literal["rows"] = "rows",
+) -> Run: ...
+
+
+@overload
+def simulate(
+    workload: "Workload",
+    policy: Policy,
+    cluster: Cluster,
+    engine: str = "auto",
+    seed: int = 0,
+    client: Client | None = None,
+    *,
+    keep: Literal["summary"],
+) -> Summary: ...
 
 
 def simulate(
@@ -25,7 +52,8 @@ def simulate(
     engine: str = "auto",
     seed: int = 0,
     client: Client | None = None,
-) -> Run:
+    keep: str = "rows",
+) -> Run | Summary:
     """Simulate how a cluster serves a workload under a policy.
 
     Parameters
@@ -43,10 +71,14 @@ def simulate(
         Of the policy's own chance (``cluster.rng``) and of retry jitter.
     client : Client, optional
         Timeouts, retries, hedging; by default a client waits as long as it takes.
+    keep : {"rows", "summary"}
+        What is kept: a row for every request, or only their sums, a histogram of the latencies
+        and the slowest requests. A summary is drawn, simulated and counted piece by piece, in
+        memory that does not grow with the number of requests; Ctrl-C ends it early.
 
     Returns
     -------
-    Run
+    Run or Summary
 
     Warns
     -----
@@ -73,9 +105,16 @@ def simulate(
     if not isinstance(policy, Policy):
         hint = f"{policy.__name__}()" if isinstance(policy, type) else "a subclass of lbsim.Policy"
         raise InputError(f"policy = {policy!r} is not a policy object; give {hint}")
+    if keep not in KEEP:
+        raise InputError(f"keep = {keep!r} is not known; give one of {', '.join(KEEP)}")
     if len(workload) == 0:
         raise InputError("the workload has 0 requests; a run needs at least 1")
     client = Client() if client is None else client
+    if keep == "summary" and (engine == "compiled" or (engine == "auto" and pays(len(workload)))):
+        found = summarise(workload, policy, cluster, client, seed)
+        if found is not None:
+            return found
     plan = make_plan(workload, cluster, client, seed)
     source, record = run_plan(plan, policy, engine)
-    return Run(workload, policy, cluster, client, seed, source, plan.copies, record)
+    run = Run(workload, policy, cluster, client, seed, source, plan.copies, record)
+    return run if keep == "rows" else Summary.of(run)

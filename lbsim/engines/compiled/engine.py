@@ -1,10 +1,11 @@
 """Run a plan under a policy, compiled."""
 
+from collections.abc import Callable
 from typing import Any
 
 from lbsim import checked
 from lbsim.engines import readable
-from lbsim.engines.compiled import paths
+from lbsim.engines.compiled import paths, short
 from lbsim.engines.compiled.comparison import compare_beginning
 from lbsim.engines.compiled.fingerprint import Reach, reach_of
 from lbsim.engines.compiled.reasons import makes_arrays
@@ -16,7 +17,7 @@ from lbsim.engines.record import Record
 from lbsim.errors import PolicyError
 from lbsim.policy import Policy
 
-__all__ = ["run"]
+__all__ = ["explained", "prepare_beginning", "run", "short_run"]
 
 EXPLAINED = 200_000
 """An error within so many requests is explained by running them interpreted."""
@@ -43,9 +44,14 @@ def run(plan: Plan, policy: Policy) -> Record:
         The policy broke its contract; the message is that of the readable engine.
     """
     reach = reach_of(policy)
+    prepare_beginning(plan, policy, reach)
+    return _run(plan, policy, reach)
+
+
+def prepare_beginning(plan: Plan, policy: Policy, reach: Reach) -> None:
+    """Compare the engines on the first requests of a plan, if the policy is a user's own."""
     if not type(policy).__module__.startswith("lbsim."):
         compare_beginning(plan, policy, reach, _run)
-    return _run(plan, policy, reach)
 
 
 def _run(plan: Plan, policy: Policy, reach: Reach) -> Record:
@@ -61,22 +67,32 @@ def _on_short_path(path: str, plan: Plan, policy: Policy) -> Record | None:
     """Run on a short path. Return None if the policy cannot be, or does not stay, on it."""
     columns = paths.columns_of(plan, policy.oracle)
     rows = paths.empty_rows(plan.n)
+    run = short_run(path, plan, policy, columns, rows)
+    if run is None:
+        return None
+    try:
+        with Progress(plan.n) as progress:
+            return paths.run_short(run, plan, columns, rows, progress)
+    except Exception as error:
+        row = int(run.at[0])
+        now = float(plan.arrival[row])
+        raise explained(lambda n: head_of(plan, n), policy, row, now, error) from error
+
+
+def short_run(
+    path: str, plan: Plan, policy: Policy, columns: short.Columns, rows: short.Rows
+) -> paths.ShortRun | None:
+    """Return a run on a short path, compiled for these columns and rows, or None."""
     for allocates in (False, True):
         prepared = checked.fresh(policy, len(plan.workers.speed))
         rng = paths.boot(plan, prepared)
         run = paths.ShortRun(path, plan, _value(prepared, allocates), rng)
         failure = _compiling_fails(path, run.value.type.tag, run.compile, columns, rows)
         if failure is None:
-            break
+            return run
         if not makes_arrays(failure):
-            return None
-    else:
-        return None
-    try:
-        with Progress(plan.n) as progress:
-            return paths.run_short(run, plan, columns, rows, progress)
-    except Exception as error:
-        raise explained(plan, policy, int(run.at[0]), error) from error
+            break
+    return None
 
 
 def _compiling_fails(path: str, tag: str, compile_it: Any, *arguments: Any) -> Exception | None:
@@ -96,15 +112,29 @@ def _value(prepared: Policy, allocates: bool) -> Any:
         raise Refused(str(error)) from error
 
 
-def explained(plan: Plan, policy: Policy, row: int, error: Exception) -> PolicyError:
-    """Return what the readable engine says of an error that compiled code met at a request."""
+def explained(
+    beginning: Callable[[int], Plan], policy: Policy, row: int, now: float, error: Exception
+) -> PolicyError:
+    """Return what the readable engine says of an error that compiled code met at a request.
+
+    Parameters
+    ----------
+    beginning : callable
+        Returns the plan of so many first requests.
+    policy : Policy
+    row : int
+        Number of the request.
+    now : float
+        When it came, in seconds.
+    error : Exception
+    """
     if row < EXPLAINED:
         try:
-            readable.run(head_of(plan, row + 1), policy)
+            readable.run(beginning(row + 1), policy)
         except PolicyError as same:
             return same
     return PolicyError(
         f"{type(policy).__name__} raised {type(error).__name__}: {error} at request {row} "
-        f"(t = {plan.arrival[row]:.6g} s), compiled; run the requests before it with "
-        "engine='readable' to see the line"
+        f"(t = {now:.6g} s), compiled; run the requests before it with engine='readable' to see "
+        "the line"
     )

@@ -22,6 +22,7 @@ __all__ = [
     "LAZY",
     "ShortRun",
     "boot",
+    "columns_of",
     "record_of",
     "run_short",
     "short_path",
@@ -148,14 +149,9 @@ def columns_of(plan: Plan, oracle: bool) -> short.Columns:
     """Return what a short path reads of each request."""
     requests = plan.requests
     service = requests.service if oracle else np.full(plan.n, np.nan)
-    return short.Columns(
-        *(
-            np.ascontiguousarray(column)
-            for column in (
-                plan.arrival, plan.work, plan.wait, requests.key, requests.kind,
-                requests.priority, requests.size, service,
-            )
-        )
+    return short.read_only(
+        plan.arrival, plan.work, plan.wait, requests.key, requests.kind, requests.priority,
+        requests.size, service,
     )  # fmt: skip
 
 

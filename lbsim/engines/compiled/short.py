@@ -33,7 +33,19 @@ from lbsim.engines.compiled.views import (
 )
 from lbsim.policy import Request
 
-__all__ = ["DONE", "FULL", "LEFT", "Columns", "Rows", "Workers", "blind", "few", "indexed", "lazy"]
+__all__ = [
+    "DONE",
+    "FULL",
+    "LEFT",
+    "Columns",
+    "Rows",
+    "Workers",
+    "blind",
+    "few",
+    "indexed",
+    "lazy",
+    "read_only",
+]
 
 DONE, FULL, LEFT = range(3)
 """All rows are done; the lists of departures are full; the policy gave another answer."""
@@ -50,6 +62,14 @@ class Columns(NamedTuple):
     priority: np.ndarray
     size: np.ndarray
     service: np.ndarray
+
+
+def read_only(*columns: np.ndarray) -> Columns:
+    """Return columns as kernels take them: of one type, wherever they come from."""
+    views = [np.ascontiguousarray(column).view() for column in columns]
+    for view in views:
+        view.flags.writeable = False
+    return Columns(*views)
 
 
 class Workers(NamedTuple):

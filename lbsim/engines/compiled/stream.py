@@ -1,0 +1,145 @@
+"""A run of any length in fixed memory: drawn, simulated and counted piece by piece.
+
+While one piece is simulated, a thread draws the next ones. The pieces joined are the workload
+(`Workload.chunks`), and a short path goes on where it stopped, so the counts are those of the
+run that keeps its rows.
+"""
+
+from contextlib import closing
+
+import numpy as np
+
+from lbsim.client import Client
+from lbsim.cluster import Cluster
+from lbsim.engines.compiled import paths, short
+from lbsim.engines.compiled.engine import explained, prepare_beginning, short_run
+from lbsim.engines.compiled.fingerprint import reach_of
+from lbsim.engines.compiled.tally import Tally
+from lbsim.engines.interrupt import Interrupt
+from lbsim.engines.plan import make_plan
+from lbsim.engines.progress import Progress
+from lbsim.policy import Policy
+from lbsim.summary import Summary
+from lbsim.workload import Workload
+from lbsim.workload.ahead import ahead
+from lbsim.workload.arrivals import BLOCK
+from lbsim.workload.columns import Columns
+
+__all__ = ["summarise"]
+
+
+def summarise(
+    workload: Workload, policy: Policy, cluster: Cluster, client: Client, seed: int
+) -> Summary | None:
+    """Simulate a workload without keeping its rows. Return None if it needs all of them at once.
+
+    Parameters
+    ----------
+    workload, policy, cluster, client, seed
+        As in `lbsim.simulate`, and checked there.
+
+    Raises
+    ------
+    Refused
+        The policy cannot be compiled; the message says why.
+    PolicyError
+        The policy broke its contract.
+    KeyboardInterrupt
+        Before the first piece was done. Later, Ctrl-C returns the summary of what is done.
+    """
+    beginning = make_plan(workload.head(BLOCK), cluster, client, seed)
+    reach = reach_of(policy)
+    prepare_beginning(beginning, policy, reach)
+    path = paths.short_path(beginning, policy, reach)
+    # Sessions that come only later would have been seen by none of the above.
+    if path is None or (cluster.session_miss_s > 0.0 and _may_have_sessions(workload)):
+        return None
+    rows = paths.empty_rows(BLOCK)
+    columns = paths.columns_of(beginning, policy.oracle)
+    run = short_run(path, beginning, policy, columns, rows)
+    if run is None:
+        return None
+    stream = _Stream(run, rows, workload, policy, cluster, client, seed)
+    if not stream.go():
+        return None
+    what = (workload, policy, cluster, client, seed, "compiled")
+    return Summary.from_tally(stream.tally, what, len(workload))
+
+
+def _may_have_sessions(workload: Workload) -> bool:
+    if workload.recipe is not None and workload.rows is None:
+        return workload.recipe.sessions is not None
+    return bool((workload.key >= 0).any())
+
+
+class _Stream:
+    """A run on a short path, fed with pieces of a workload."""
+
+    def __init__(
+        self,
+        run: paths.ShortRun,
+        rows: short.Rows,
+        workload: Workload,
+        policy: Policy,
+        cluster: Cluster,
+        client: Client,
+        seed: int,
+    ) -> None:
+        self.run = run
+        self.rows = rows
+        self.workload = workload
+        self.policy = policy
+        self.cluster = cluster
+        self.client = client
+        self.seed = seed
+        self.tally = Tally(cluster.workers)
+        self.unknown = np.full(BLOCK, np.nan)
+
+    def go(self) -> bool:
+        """Go through the workload. Return False if the policy leaves the short path."""
+        n = len(self.workload)
+        done = 0
+        nothing = np.empty(0)
+        self.tally.add(0, nothing, nothing, nothing, np.empty(0, np.int64))  # to have it compiled
+        with (
+            closing(ahead(self.workload.chunks(BLOCK))) as pieces,
+            Progress(n) as progress,
+            Interrupt() as interrupt,
+        ):
+            for piece in pieces:
+                size = len(piece.arrival)
+                if not self._serve(piece, done):
+                    return False
+                worker, started, finished = (column[:size] for column in self.rows)
+                self.tally.add(done, piece.arrival, started, finished, worker)
+                done += size
+                progress.done(done)
+                if interrupt.wanted:
+                    break
+        return True
+
+    def _serve(self, piece: Columns, done: int) -> bool:
+        size = len(piece.arrival)
+        service = piece.cpu + piece.wait if self.policy.oracle else self.unknown[:size]
+        overhead = self.cluster.overhead_s
+        columns = short.read_only(
+            piece.arrival,
+            piece.cpu + overhead if overhead else piece.cpu,
+            piece.wait,
+            piece.key,
+            piece.kind,
+            piece.priority,
+            piece.size,
+            service,
+        )
+        try:
+            return self.run.advance(columns, self.rows, 0, size)
+        except Exception as error:
+            row = int(self.run.at[0])
+            raise explained(
+                lambda n: make_plan(self.workload.head(n), self.cluster, self.client, self.seed),
+                self.policy,
+                done + row,
+                float(piece.arrival[row]),
+                error,
+            ) from error
