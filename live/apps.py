@@ -1,8 +1,10 @@
 """The lab's application: it works and waits for as long as the request asks.
 
 ``/work?cpu_ms=5&wait_ms=20&bytes=100``: the CPU part blocks the loop, the wait is awaited, the
-answer has so many bytes. `app` blocks by sleeping to a deadline, so that many workers fit on few
-cores; `spin` keeps a core busy; `hello` does nothing, for benchmarks.
+answer has so many bytes. With ``&key=7&miss_ms=50`` the request belongs to a session, and where
+its state is not found, finding it elsewhere costs so much waiting. `app` blocks by sleeping to a
+deadline, so that many workers fit on few cores; `spin` keeps a core busy; `hello` does nothing,
+for benchmarks.
 """
 
 import asyncio
@@ -14,10 +16,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+from live.stores import Memory, Store, open_store
+
 __all__ = ["app", "hello", "make", "sleep_to_deadline", "spin", "spin_to_deadline", "wait"]
 
 LONGEST_MS = 600_000.0
 LARGEST_ANSWER = 1 << 24
+STATE = b"x" * 256  # of a session
 
 _ITIMERSPEC = struct.Struct("qqqq")
 _CLOCK_MONOTONIC = 1
@@ -72,6 +77,7 @@ def _resolve(done: "asyncio.Future[None]") -> None:
 def make(
     block: Callable[[float], None] = sleep_to_deadline,
     wait: Callable[[float], Awaitable[None]] = wait,
+    store: "Callable[[], Store] | None" = None,
 ) -> Any:
     """Return the lab's application with other ways to work and wait.
 
@@ -81,7 +87,18 @@ def make(
         Blocks the loop for so many seconds.
     wait : callable
         Returns an awaitable for so many seconds.
+    store : callable, optional
+        Opens the store of sessions, in the worker; in the worker's memory by default.
     """
+    opened: list[Store] = []
+
+    async def find(key: str, miss_ms: float, scope: Any) -> None:
+        if not opened:
+            opened.append(Memory() if store is None else store())
+        if opened[0].get(key) is None:
+            await wait(miss_ms / 1000)
+            opened[0].put(key, STATE)
+            scope["live"].value = miss_ms / 1000
 
     async def lab(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -92,11 +109,14 @@ def make(
             cpu_ms = _number(query, "cpu_ms", LONGEST_MS)
             wait_ms = _number(query, "wait_ms", LONGEST_MS)
             size = int(_number(query, "bytes", LARGEST_ANSWER))
+            miss_ms = _number(query, "miss_ms", LONGEST_MS)
         except ValueError as error:
             await _answer(send, 400, str(error).encode())
             return
         while scope["method"] in ("POST", "PUT") and (await receive()).get("more_body"):
             pass
+        if "key" in query:
+            await find(query["key"], miss_ms, scope)
         if cpu_ms > 0:
             block(cpu_ms / 1000)
         if wait_ms > 0:
@@ -129,8 +149,13 @@ def _number(query: dict[str, str], name: str, largest: float) -> float:
     return value
 
 
-app = make()
-spin = make(spin_to_deadline)
+def _store_of_environment() -> Store:
+    """Open the store that ``LIVE_STORE`` names (see `live.stores.open_store`)."""
+    return open_store(os.environ.get("LIVE_STORE", "memory"))
+
+
+app = make(store=_store_of_environment)
+spin = make(spin_to_deadline, store=_store_of_environment)
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:

@@ -7,6 +7,8 @@ uvicorn 0.54 and the selector event loop of CPython 3.11 to 3.13.
 
 import asyncio
 import contextlib
+import re
+import select
 import socket
 import time
 from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
@@ -24,15 +26,19 @@ try:
 except ImportError:
     from uvicorn.protocols.http.h11_impl import H11Protocol as _Http  # type: ignore[assignment]
 
-__all__ = ["Exchange", "Listener", "Server"]
+__all__ = ["Exchange", "Listener", "Server", "watch_exclusively"]
 
+_IDENTITY = re.compile(rb"(?:^|&)id=(\d{1,18})(?:&|$)")
 IN_ONE_WRITE = 65_536
 """Bytes that a fresh connection's socket takes in one write."""
 FLUSH_CHECK_S = 0.001
+FRESH_S = 1.0
 
 
 class Listener(Protocol):
     """Who wants to know how connections fare."""
+
+    wants_identity: bool
 
     def finished(self, exchange: "Exchange", is_last: bool) -> None:
         """The first request of a connection has been answered."""
@@ -55,16 +61,31 @@ class Exchange:
 
     Attributes
     ----------
+    identity : int
+        What the client called it (the query's ``id``), where the master has not read it.
+    relay : _Relay or None
+        Where the answer goes if there is no socket.
     value : float
         A number that the application may leave (the lab's app: what a session miss cost).
     """
 
-    __slots__ = ("accepted", "finished", "serial", "started", "value", "worker")
+    __slots__ = (
+        "accepted",
+        "finished",
+        "identity",
+        "relay",
+        "serial",
+        "started",
+        "value",
+        "worker",
+    )
 
     def __init__(self, serial: int, accepted: float, worker: int) -> None:
         self.serial = serial
         self.accepted = accepted
         self.worker = worker
+        self.identity = -1
+        self.relay: _Relay | None = None
         self.started = self.finished = self.value = float("nan")
 
 
@@ -101,6 +122,55 @@ class _Transport(_SelectorSocketTransport):
         if self.head:
             self.write(b"")
         super().close()
+
+
+class _Relay(asyncio.Transport):
+    """A transport without a socket: what is written is told to the master."""
+
+    def __init__(self, address: str, tell: Callable[[bytes], None]) -> None:
+        super().__init__({"peername": (address, 0)})
+        self.tell = tell
+        self.out = b""
+        self.loop = asyncio.get_running_loop()
+        self.protocol: asyncio.Protocol
+        self.is_over = False
+
+    def write(self, data: Any) -> None:
+        """Keep what is written until the answer is complete or the loop turns."""
+        if data[:13] == b"HTTP/1.1 100 ":  # the master has said so, to have the whole request
+            return
+        if not self.out:
+            self.loop.call_soon(self._let_go)
+        self.out += data
+
+    def _let_go(self) -> None:
+        if self.out:
+            self.tell(self.take())
+
+    def take(self) -> bytes:
+        """Return what has been written and not told yet."""
+        out, self.out = self.out, b""
+        return out
+
+    def close(self) -> None:
+        """End in the loop's next turn, as asyncio's own transports do."""
+        if not self.is_over:
+            self.is_over = True
+            self.loop.call_soon(self.protocol.connection_lost, None)
+
+    def is_closing(self) -> bool:
+        """Whether `close` was called."""
+        return self.is_over
+
+    def get_write_buffer_size(self) -> int:
+        """Return 0: nothing waits for a client here."""
+        return 0
+
+    def pause_reading(self) -> None:
+        """Do nothing: the request is here as a whole."""
+
+    def resume_reading(self) -> None:
+        """Do nothing."""
 
 
 class _Protocol(_Http):
@@ -148,6 +218,9 @@ class _Protocol(_Http):
                 self.tell_pieces()
             await send(message)
 
+        if self.listener.wants_identity:
+            found = _IDENTITY.search(scope["query_string"])
+            self.exchange.identity = int(found[1]) if found else -1
         self.exchange.started = time.monotonic()
         await self.inner(scope, receive, watched)
 
@@ -175,10 +248,13 @@ class _Protocol(_Http):
             if self.said_last:
                 _shut_down(transport)
             self.listener.finished(self.exchange, self.said_last)
+            if self.exchange.relay is not None:  # one request, one protocol
+                self.said_last = True
+                transport.close()
 
     def tell_pieces(self) -> None:
         """Tell, before it begins, that the first answer does not leave in one write."""
-        if self.is_first and not self.said_pieces:
+        if self.is_first and not self.said_pieces and self.exchange.relay is None:
             self.said_pieces = True
             self.listener.in_pieces(self.exchange)
 
@@ -248,6 +324,17 @@ class Server:
         transport = _Transport(loop, connection, protocol)
         transport.on_pieces = protocol.tell_pieces
         protocol.connection_made(transport)
+        if data:
+            protocol.data_received(data)
+
+    def serve_task(
+        self, data: bytes, address: str, exchange: Exchange, tell: Callable[[bytes], None]
+    ) -> None:
+        """Serve one request without a socket; `tell` gets what is not told by `finished`."""
+        protocol = self.protocol(exchange)
+        relay = exchange.relay = _Relay(address, tell)
+        relay.protocol = protocol
+        protocol.connection_made(relay)
         protocol.data_received(data)
 
     def protocol(self, exchange: Exchange) -> _Protocol:
@@ -270,6 +357,19 @@ class Server:
         self.state.default_headers = [(b"date", date), *self.config.encoded_headers]
 
     def drain(self) -> None:
-        """Close what is idle, and the rest after its answer."""
+        """Close what is idle, and the rest after its answer; to be called until all is closed.
+
+        A connection that has just been accepted is given time to say what it wants.
+        """
+        late = time.monotonic() - FRESH_S
         for protocol in list(self.state.connections):
-            protocol.shutdown()
+            assert isinstance(protocol, _Protocol)
+            if protocol.cycle is not None or protocol.exchange.accepted < late:
+                protocol.shutdown()
+
+
+def watch_exclusively(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:
+    """Let a reader that was added to a loop be woken alone among processes (EPOLLEXCLUSIVE)."""
+    poller = loop._selector._selector  # type: ignore[attr-defined]
+    poller.unregister(descriptor)
+    poller.register(descriptor, select.EPOLLIN | select.EPOLLEXCLUSIVE)

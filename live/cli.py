@@ -34,6 +34,8 @@ def _serve(options: argparse.Namespace) -> int:
         options.workers,
         options.host,
         options.port,
+        mode=options.mode,
+        exclusive=options.exclusive,
         most_workers=options.most_workers,
         slots=options.slots,
         key=options.key,
@@ -61,6 +63,8 @@ def _calibrate(options: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from live.options import MODES
+
     parser = argparse.ArgumentParser(
         prog="live", description="Run a load-balancing policy on real forked workers."
     )
@@ -76,6 +80,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--workers", type=int, default=2, help="number of workers")
     add("--most-workers", type=int, help="workers that can be reached while it runs")
     add("--policy", default="LeastConnections", help="policy, as PowerOfD:d=2")
+    add(
+        "--mode",
+        default="pass",
+        choices=MODES,
+        help="pass: the master passes sockets; message: the requests themselves; shared: workers "
+        "accept from one socket; reuseport: each from its own (no policy in the last two)",
+    )
+    add("--exclusive", action="store_true", help="shared: wake one worker for a connection")
     add("--slots", type=int, help="requests that may sit at a worker")
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=int, default=8000, help="port, 0 for a free one")

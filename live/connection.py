@@ -11,6 +11,7 @@ import math
 import socket
 import struct
 import termios
+from collections.abc import Callable
 
 from live.head import LARGEST_BODY, Head
 
@@ -26,6 +27,8 @@ _TCP_ESTABLISHED, _TCP_CLOSE = 1, 7
 REFUSALS = {
     400: "Bad Request",
     408: "Request Timeout",
+    411: "Length Required",
+    413: "Content Too Large",
     431: "Request Header Fields Too Large",
     502: "Bad Gateway",
     503: "Service Unavailable",
@@ -43,11 +46,20 @@ class Connection:
         Where it is, -1 for nowhere.
     in_pieces : bool
         The worker has begun an answer that does not leave in one write.
+    rest : bytes
+        What came after the request, in mode `message`.
+    out, then
+        What is still to be written, and who is called afterwards.
+    n_answers : int
+        Answers before this request, in mode `message`.
+    is_told : bool
+        The client was told to go on (100 Continue).
     """
 
     __slots__ = (
-        "accepted", "address", "data", "deadline", "decided", "handed", "head", "identity", "read",
-        "in_pieces", "is_watched", "serial", "sock", "ticket", "worker",
+        "accepted", "address", "data", "deadline", "decided", "handed", "head", "identity",
+        "in_pieces", "is_told", "is_watched", "n_answers", "out", "read", "rest", "serial", "sock",
+        "then", "ticket", "worker",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: str, serial: int, accepted: float) -> None:
@@ -64,7 +76,10 @@ class Connection:
         self.ticket = -1
         self.worker = -1
         self.in_pieces = False
-        self.is_watched = False
+        self.is_watched = self.is_told = False
+        self.n_answers = 0
+        self.out = self.rest = b""
+        self.then: Callable[[Connection], None] | None = None
 
     @property
     def is_enough(self) -> bool:

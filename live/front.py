@@ -20,6 +20,7 @@ LINGER_S = 2.0  # a refused client has so long to read its answer before the soc
 ACCEPTS = 64  # connections accepted a turn, so that workers' reports are not kept waiting
 RESERVE = 128  # descriptors that are not for clients: channels, pidfds, files
 READ = 65_536
+LARGEST_TASK = 1 << 24  # bytes of a request that is sent as a message
 OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -31,31 +32,41 @@ class Front:
     listener : socket
     poller, handlers
         The master's loop: descriptors and who is called for them.
-    arrive : callable
-        Gets each connection whose request is complete.
     counts : Counter
         Of what happened.
     head_s : float
         A client that has not sent its request's head by then is answered 408.
     most : int
         Connections that may be open at once; more wait in the kernel.
+    whole : bool
+        Only whole requests are passed on.
+
+    Attributes
+    ----------
+    arrive : callable
+        Gets each connection whose request is here; to be set before `resume`.
+    is_closed : bool
+        No more connections are accepted here.
     """
+
+    arrive: Callable[[Connection], None]
+    is_closed = False
 
     def __init__(
         self,
         listener: socket.socket,
         poller: select.epoll,
         handlers: dict[int, Callable[[int], None]],
-        arrive: Callable[[Connection], None],
         counts: Counter[str],
         *,
         head_s: float,
         most: int,
+        whole: bool,
     ) -> None:
         self.listener = listener
         self.poller = poller
         self.handlers = handlers
-        self.arrive = arrive
+        self.whole = whole
         self.counts = counts
         self.head_s = head_s
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -66,7 +77,6 @@ class Front:
         self.reading: dict[int, Connection] = {}
         self.lingering: dict[int, Connection] = {}
         self.is_accepting = False
-        self.is_closed = False
         self._family, self._type = int(listener.family), int(listener.type)
 
     # --- accepting -------------------------------------------------------------------------
@@ -136,7 +146,9 @@ class Front:
             connection = next(iter(self.reading.values()))
             if now <= connection.deadline:
                 break
-            if connection.head is None:
+            if connection.n_answers and not connection.data:
+                self.close(connection)  # kept, and not used
+            elif connection.head is None or self.whole:
                 self.refuse(connection, 408)
             else:  # the body is slow: the worker may wait for it
                 self._pass_on(connection)
@@ -163,6 +175,9 @@ class Front:
             self.close(connection)
             return True
         connection.data = connection.data + data if connection.data else data
+        return self._parse(connection)
+
+    def _parse(self, connection: Connection) -> bool:
         try:
             if connection.head is None:
                 connection.head = head.parse(connection.data)
@@ -172,8 +187,31 @@ class Front:
         except head.Malformed:
             self.refuse(connection, 400)
             return True
+        if self.whole:
+            return self._read_whole(connection)
         if not connection.is_enough:
             return False
+        self._pass_on(connection)
+        return True
+
+    def _read_whole(self, connection: Connection) -> bool:
+        """Wait for all of a request, or refuse what cannot be held."""
+        request = connection.head
+        if request is None:
+            return False
+        if request.total < 0:
+            self.refuse(connection, 411)
+            return True
+        if request.total > LARGEST_TASK:
+            self.refuse(connection, 413)
+            return True
+        if request.expects and not connection.is_told:
+            connection.is_told = True
+            connection.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n", socket.MSG_DONTWAIT)
+        if len(connection.data) < request.total:
+            return False
+        connection.rest = connection.data[request.total :]
+        connection.data = connection.data[: request.total]
         self._pass_on(connection)
         return True
 
@@ -182,14 +220,74 @@ class Front:
         del self.reading[connection.serial]
         self.arrive(connection)
 
-    # --- ending ----------------------------------------------------------------------------
-
     def refuse(self, connection: Connection, status: int) -> None:
         """Answer instead of a worker, and close without a reset."""
         self.counts[f"answered_{status}"] += 1
         self._unwatch(connection)
         self.reading.pop(connection.serial, None)
         self.end(connection, refusal(status))
+
+    # --- answers that come through the master (mode `message`) ------------------------------
+
+    def write(self, connection: Connection, data: bytes) -> None:
+        """Write a part of an answer; what the kernel does not take waits."""
+        if connection.out or not data:
+            connection.out += data
+            return
+        try:
+            sent = connection.sock.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # the client has gone; its end is found when it is read
+        if sent < len(data):
+            connection.out = data[sent:]
+            self._watch(connection, self._write_rest, select.EPOLLOUT)
+
+    def _write_rest(self, connection: Connection) -> bool:
+        try:
+            sent = connection.sock.send(connection.out, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            connection.out, sent = b"", 0
+        connection.out = connection.out[sent:]
+        if connection.out:
+            return False
+        self._unwatch(connection)
+        if connection.then is not None:
+            then, connection.then = connection.then, None
+            then(connection)
+        return True
+
+    def end_written(self, connection: Connection) -> None:
+        """End a connection when its answer has been written."""
+        if connection.out:
+            connection.then = self.end
+        else:
+            self.end(connection)
+
+    def next_request(self, connection: Connection) -> None:
+        """Wait for the next request of a kept connection, when its answer has been written."""
+        if connection.out:
+            connection.then = self.next_request
+            return
+        connection.n_answers += 1
+        connection.accepted = time.monotonic()
+        connection.head, connection.is_told, connection.in_pieces = None, False, False
+        connection.data, connection.rest = connection.rest, b""
+        connection.worker = -1
+        self.serial += 1
+        connection.serial = self.serial
+        if self.is_closed and not connection.data:
+            self.close(connection)
+            return
+        connection.deadline = connection.accepted + self.head_s
+        self.reading[connection.serial] = connection
+        if not (connection.data and self._parse(connection)):
+            self._watch(connection, self._read)
+
+    # --- ending ----------------------------------------------------------------------------
 
     def end(self, connection: Connection, answer: bytes = b"") -> None:
         """End a connection with a last answer, so that the client can read it to its end."""
@@ -234,13 +332,18 @@ class Front:
         for connection in [*self.reading.values(), *self.lingering.values()]:
             self.close(connection)
 
-    def _watch(self, connection: Connection, handler: Callable[[Connection], bool]) -> None:
+    def _watch(
+        self,
+        connection: Connection,
+        handler: Callable[[Connection], bool],
+        events: int = select.EPOLLIN,
+    ) -> None:
         def ready(_: int) -> None:
             handler(connection)
 
         connection.is_watched = True
         self.handlers[connection.sock.fileno()] = ready
-        self.poller.register(connection.sock, select.EPOLLIN)
+        self.poller.register(connection.sock, events)
 
     def _unwatch(self, connection: Connection) -> None:
         if connection.is_watched:
@@ -249,8 +352,8 @@ class Front:
             self.poller.unregister(connection.sock)
 
 
-def listen(host: str, port: int, backlog: int) -> socket.socket:
-    """Return a listening socket.
+def listen(host: str, port: int, backlog: int, share: bool = False) -> socket.socket:
+    """Return a listening socket; to share its port, one that is bound and does not listen.
 
     Raises
     ------
@@ -271,8 +374,11 @@ def listen(host: str, port: int, backlog: int) -> socket.socket:
         if family == socket.AF_INET6:
             with contextlib.suppress(OSError):
                 listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if share:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
-        listener.listen(backlog)
+        if not share:
+            listener.listen(backlog)
     except (OSError, OverflowError) as error:
         listener.close()
         reason = getattr(error, "strerror", None) or str(error)

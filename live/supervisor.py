@@ -16,7 +16,10 @@ from typing import Any, NamedTuple, Protocol
 
 from live import channel, worker
 
-__all__ = ["BOOTING", "DOWN", "FAILED", "LEAVING", "RETIRED", "UP", "Owner", "Supervisor", "Worker"]
+__all__ = [
+    "BOOTING", "DOWN", "FAILED", "LEAVING", "RETIRED", "STATES", "UP",
+    "Owner", "Supervisor", "Worker",
+]  # fmt: skip
 
 DOWN, BOOTING, UP, LEAVING, FAILED, RETIRED = range(6)
 STATES = ("down", "booting", "up", "leaving", "failed", "retired")
@@ -100,6 +103,8 @@ class Supervisor:
     poller, handlers
         The master's loop: descriptors and who is called for them.
     needs_ack : bool
+    door : Door or None
+        Where workers accept for themselves.
     hang_s : float or None
         A worker silent for so long is killed; None: never.
     drain_s : float
@@ -118,6 +123,7 @@ class Supervisor:
         handlers: dict[int, Callable[[int], None]],
         *,
         needs_ack: bool,
+        door: worker.Door | None,
         hang_s: float | None,
         drain_s: float,
         memory_limit: float | None,
@@ -127,6 +133,7 @@ class Supervisor:
         self.poller = poller
         self.handlers = handlers
         self.needs_ack = needs_ack
+        self.door = door
         self.hang_s = hang_s
         self.drain_s = drain_s
         self.memory_limit = memory_limit
@@ -176,13 +183,12 @@ class Supervisor:
     def spawn_worker(self, w: Worker, now: float) -> None:
         """Fork a worker into an empty slot."""
         mine, theirs = channel.pair()
-        orders = worker.Orders(self.load, w.index, os.getpid(), self.needs_ack)
+        orders = worker.Orders(self.load, w.index, os.getpid(), self.needs_ack, self.door)
         pid = os.fork()
         if pid == 0:
             # Keep no sibling's channel, no client's socket: they would never see an end.
-            keep = theirs.fileno()
-            os.closerange(3, keep)
-            os.closerange(keep + 1, os.sysconf("SC_OPEN_MAX"))
+            keep = [theirs.fileno()] + ([] if self.door is None else [self.door.fileno()])
+            _close_all_but(keep)
             worker.run(theirs, orders)
         theirs.close()
         mine.setblocking(False)
@@ -368,3 +374,11 @@ class Supervisor:
     def _watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
         self.handlers[descriptor] = handler
         self.poller.register(descriptor, events)
+
+
+def _close_all_but(keep: list[int]) -> None:
+    begin = 3
+    for descriptor in sorted(keep):
+        os.closerange(begin, descriptor)
+        begin = descriptor + 1
+    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))

@@ -27,7 +27,7 @@ TRACE = np.dtype(
 )  # fmt: skip
 """One record a handover, and one (worker -1, with its `status`) for each request the master
 answered itself. `id`: what the client called the request, -1 if nothing. `accept`: the master
-accepted the connection; `read`: the request was there; `decided`: the policy was about to choose,
+accepted the connection; `read`: the request was there; `decided`: the policy had chosen,
 or a worker took what was held; `handed`: the socket had been passed;
 `accepted`, `started`, `finished`: the worker took it, called the application, had the answer;
 `ended`: the master learned of it. `ending` as in `lbsim.engines.record.ENDINGS`."""
@@ -75,7 +75,7 @@ class Writer:
 
 
 def read(path: str) -> np.ndarray:
-    """Return the records of a trace, in the order in which they ended."""
+    """Return the records of a trace, in the order in which the master learned of the ends."""
     return np.fromfile(path, TRACE)
 
 

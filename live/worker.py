@@ -22,15 +22,41 @@ from live import channel
 if TYPE_CHECKING:
     from live.asgi import Exchange, Server
 
-__all__ = ["Orders", "hooks", "run"]
+__all__ = ["Door", "Orders", "hooks", "run"]
 
 BEAT_S = 0.5
 HANDOVERS_A_TURN = 32  # as many messages as libuv, and so Node's worker, reads in one turn
+ACCEPTS_A_TURN = 64
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
 
 hooks: dict[int, Callable[[channel.Message], None]] = {}
 """What to do with kinds of messages that this module does not know."""
+
+
+class Door(NamedTuple):
+    """Where workers accept for themselves (modes ``shared`` and ``reuseport``)."""
+
+    listener: socket.socket
+    mode: str
+    exclusive: bool
+    backlog: int
+
+    def fileno(self) -> int:
+        """Return the listener's descriptor."""
+        return self.listener.fileno()
+
+    def open(self) -> socket.socket:
+        """Return the socket that this worker accepts from."""
+        if self.mode == "shared":
+            return self.listener
+        mine = socket.socket(self.listener.family, self.listener.type)
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        mine.bind(self.listener.getsockname())
+        mine.listen(self.backlog)
+        mine.setblocking(False)
+        return mine
 
 
 class Orders(NamedTuple):
@@ -43,6 +69,8 @@ class Orders(NamedTuple):
     """The master's pid."""
     needs_ack: bool
     """Whether the policy waits for acknowledgements."""
+    door: Door | None
+    """Where it accepts for itself; None: the master hands over."""
 
 
 def run(end: socket.socket, orders: Orders) -> None:
@@ -113,6 +141,11 @@ class Worker:
         self.began = self.ended = 0
         self.responses = array("f")
         self.is_report_due = False
+        self.parts: dict[int, bytes] = {}
+        self.door = orders.door
+        self.listener: socket.socket | None = None
+        self.wants_identity = orders.door is not None
+        self.serial = 0
         self.server: Server
 
     async def serve(self, server: "Server") -> None:
@@ -121,6 +154,8 @@ class Worker:
         self.end.setblocking(False)
         self.loop.add_reader(self.end, self._listen)
         server.set_date()
+        if self.door is not None:
+            self._open(self.door)
         self.tell(channel.pack(channel.READY, 0, time.monotonic()))
         self._beat(self.loop.time())
         await self.left
@@ -147,9 +182,11 @@ class Worker:
                     os._exit(0)
                 if message.kind == channel.CONNECT:
                     self._take(message)
+                elif message.kind == channel.TASK:
+                    self._take_task(message)
                 elif message.kind == channel.DRAIN:
                     self.is_leaving = True
-                    self.server.drain()
+                    self._shut()
                     self._leave_if_idle()
                 elif message.kind in hooks:
                     hooks[message.kind](message)
@@ -171,9 +208,71 @@ class Worker:
         )
         self.server.serve(connection, message.payload, Exchange(message.serial, now, self.index))
 
+    def _take_task(self, message: channel.Message) -> None:
+        """Take a request that comes as bytes, maybe in several messages."""
+        serial = message.serial
+        payload = self.parts.pop(serial, b"") + message.payload
+        if not message.flags & channel.LAST:
+            self.parts[serial] = payload
+            return
+        from live.asgi import Exchange
+
+        now = time.monotonic()
+        if self.needs_ack:
+            self.tell(channel.pack(channel.ACCEPTED, serial, now))
+        address, _, data = payload.partition(b"\n")
+
+        def tell(answer: bytes) -> None:
+            self._tell_answer(serial, answer, 0)
+
+        self.server.serve_task(data, address.decode(), Exchange(serial, now, self.index), tell)
+
+    def _tell_answer(self, serial: int, answer: bytes, keep: int) -> bytes:
+        """Send bytes of an answer to the master but for the last `keep` or fewer."""
+        while len(answer) > keep:
+            part, answer = answer[: channel.LARGEST], answer[channel.LARGEST :]
+            self.tell(channel.pack(channel.ANSWER, serial, payload=part))
+        return answer
+
+    # --- where no master hands over --------------------------------------------------------
+
+    def _open(self, door: Door) -> None:
+        from live.asgi import watch_exclusively
+
+        self.listener = door.open()
+        self.loop.add_reader(self.listener, self._accept)
+        if door.exclusive:
+            watch_exclusively(self.loop, self.listener.fileno())
+
+    def _accept(self) -> bool:
+        """Accept what has connected; return whether there may be more."""
+        from live.asgi import Exchange
+
+        assert self.listener is not None
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                connection, _ = self.listener.accept()
+            except BlockingIOError:
+                return False
+            except OSError:  # that client has gone, or we have no descriptors left
+                return False
+            self.serial += 1
+            self.server.serve(connection, b"", Exchange(self.serial, time.monotonic(), self.index))
+        return True
+
+    def _shut(self) -> None:
+        """Accept no more."""
+        if self.listener is not None:
+            self.loop.remove_reader(self.listener)
+            while self.door is not None and self.door.mode == "reuseport" and self._accept():
+                pass  # what is in a socket of our own would be reset
+            self.listener.close()
+            self.listener = None
+
     def _leave_if_idle(self) -> None:
         if self.left.done():
             return
+        self.server.drain()
         if self.server.is_idle:
             self.left.set_result(None)
         else:
@@ -212,6 +311,11 @@ class Worker:
         self._report(channel.PIECES, exchange, 0)
 
     def _report(self, kind: int, exchange: "Exchange", flags: int) -> None:
+        payload = b""
+        if exchange.relay is not None:
+            payload = self._tell_answer(exchange.serial, exchange.relay.take(), channel.LARGEST)
+        elif self.door is not None:
+            payload = exchange.identity.to_bytes(8, "little", signed=True)
         self.tell(
             channel.HEADER.pack(
                 kind,
@@ -222,6 +326,7 @@ class Worker:
                 exchange.finished,
                 exchange.value,
             )
+            + payload
         )
 
     def later_data(self) -> None:

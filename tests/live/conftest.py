@@ -107,6 +107,65 @@ def read_all(client):
     return answer
 
 
+def read_answer(client):
+    """Read one answer of a kept connection; return its head and body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += client.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    (length,) = [
+        int(line.split(b":")[1])
+        for line in head.split(b"\r\n")
+        if line.startswith(b"content-length")
+    ]
+    while len(body) < length:
+        body += client.recv(65536)
+    assert len(body) == length
+    return head, body
+
+
+def body_of(answer):
+    return answer.partition(b"\r\n\r\n")[2]
+
+
+def status_of(answer):
+    return answer.split(b" ", 2)[1] if answer else b""
+
+
+class Load:
+    """Clients that ask one after another until told to stop."""
+
+    def __init__(self, live, clients, target):
+        self.statuses = []
+        self.is_over = threading.Event()
+
+        def ask():
+            while not self.is_over.is_set():
+                self.statuses.append(status_of(live.ask(target)))
+
+        self.threads = [threading.Thread(target=ask) for _ in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def flows(self, n=5):
+        answered = len(self.statuses)
+        eventually(lambda: len(self.statuses) >= answered + n, "requests flow")
+
+    def stop(self):
+        self.is_over.set()
+        for thread in self.threads:
+            thread.join()
+        return set(self.statuses)
+
+
+def counts_of(live):
+    """Stop a server in order; return its counts."""
+    live.signal(signal.SIGTERM)
+    status, counts = live.end()
+    assert status == 0, live.errors
+    return counts
+
+
 @pytest.fixture
 def serve():
     running = []

@@ -12,14 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import eventually, read_all
+from conftest import Load, counts_of, eventually, read_all, status_of
 
 LAB = ("live.apps:app", "--workers")
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
-
-
-def status_of(answer):
-    return answer.split(b" ", 2)[1] if answer else b""
 
 
 def request(target="/work", extra=""):
@@ -32,39 +28,6 @@ def descriptors(pid):
 
 def children(pid):
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
-class Load:
-    """Clients that ask one after another until told to stop."""
-
-    def __init__(self, live, clients, target):
-        self.statuses = []
-        self.is_over = threading.Event()
-
-        def ask():
-            while not self.is_over.is_set():
-                self.statuses.append(status_of(live.ask(target)))
-
-        self.threads = [threading.Thread(target=ask) for _ in range(clients)]
-        for thread in self.threads:
-            thread.start()
-
-    def flows(self, n=5):
-        answered = len(self.statuses)
-        eventually(lambda: len(self.statuses) >= answered + n, "requests flow")
-
-    def stop(self):
-        self.is_over.set()
-        for thread in self.threads:
-            thread.join()
-        return set(self.statuses)
-
-
-def counts_of(live):
-    live.signal(signal.SIGTERM)
-    status, counts = live.end()
-    assert status == 0, live.errors
-    return counts
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT])

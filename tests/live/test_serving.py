@@ -6,30 +6,9 @@ import time
 
 import numpy as np
 import pytest
-from conftest import eventually, read_all
+from conftest import body_of, eventually, read_all, read_answer
 
 from live.trace import read, read_happenings
-
-
-def body_of(answer):
-    return answer.partition(b"\r\n\r\n")[2]
-
-
-def read_answer(client):
-    """Read one answer of a kept connection."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += client.recv(65536)
-    head, _, body = data.partition(b"\r\n\r\n")
-    (length,) = [
-        int(line.split(b":")[1])
-        for line in head.split(b"\r\n")
-        if line.startswith(b"content-length")
-    ]
-    while len(body) < length:
-        body += client.recv(65536)
-    assert len(body) == length
-    return head, body
 
 
 def test_round_robin_gives_each_its_turn_and_says_so_in_the_trace(serve, tmp_path):
@@ -44,7 +23,7 @@ def test_round_robin_gives_each_its_turn_and_says_so_in_the_trace(serve, tmp_pat
         )
     live.signal(signal.SIGTERM)
     assert live.end()[0] == 0
-    rows = read(trace)
+    rows = np.sort(read(trace), order="started")
     assert rows["id"].tolist() == list(range(6))
     assert rows["key"].tolist() == list(range(100, 106))
     assert rows["kind"].tolist() == [0, 1] * 3

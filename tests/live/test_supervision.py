@@ -5,13 +5,9 @@ import signal
 import threading
 import time
 
-from conftest import eventually, is_alive, read_all
+from conftest import eventually, is_alive, read_all, status_of
 
 LAB = ("live.apps:app", "--workers")
-
-
-def status_of(answer):
-    return answer.split(b" ", 2)[1] if answer else b""
 
 
 def hammer(live, n_clients, stop, statuses, target):

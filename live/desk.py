@@ -1,0 +1,395 @@
+"""Where requests are dispatched: from the dispatcher's answers to messages on channels.
+
+It decides nothing itself: which worker, whether to hold, whether to try again are answers of the
+transitions of `lbsim.dispatch`. A connection goes through: dispatched or held (a *ticket* of the
+core); answered, which frees the ticket; kept by its worker or closed. Its socket stays open here
+until its worker says that it is over, so that a worker's death costs the client only time.
+"""
+
+import json
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lbsim import dispatch
+from lbsim.checked import fresh
+from lbsim.dispatch import BAD_CHOICE, LOST, NONE, Core
+from lbsim.dispatch.core import N_HELD
+from lbsim.engines import record
+from lbsim.engines.complaints import bad_choice
+from lbsim.policy import HOLD, SHED, Policy
+from live import channel, head
+from live.connection import Connection
+from live.options import Options
+from live.trace import Writer
+
+if TYPE_CHECKING:
+    from live.front import Front
+    from live.supervisor import Supervisor
+
+__all__ = ["CAPACITY", "Desk", "Journal"]
+
+CAPACITY = 32_768  # requests at the master and its workers; more wait in the listen backlog
+REFUSED_S = 0.02  # a worker without descriptors is left alone for so long
+
+
+class Journal:
+    """Counts, writes a line of JSON for what matters, and keeps the trace if there is one."""
+
+    def __init__(self, trace: str | None) -> None:
+        self.counts: Counter[str] = Counter()
+        self.trace = Writer(trace) if trace is not None else None
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Write one line of JSON to standard output."""
+        sys.stdout.write(json.dumps({"event": event, "time": time.time(), **fields}) + "\n")
+        sys.stdout.flush()
+
+    def happened(self, now: float, what: int, worker: int) -> None:
+        """Write down what happened to a worker."""
+        if self.trace is not None:
+            self.trace.happened(now, what, worker)
+
+    def gone(self, now: float, worker: int, was_asked: bool) -> None:
+        """Write down that a worker has left, or has died and we know of it."""
+        if was_asked:
+            self.happened(now, record.STOPPED, worker)
+        else:
+            self.happened(now, record.CRASHED_AT, worker)
+            self.happened(now, record.NOTICED, worker)
+
+
+class Desk:
+    """Dispatches requests to workers, and again if need be (`live.supervisor.Owner`)."""
+
+    front: "Front"
+    crew: "Supervisor"
+
+    def __init__(self, policy: Policy, n: int, options: Options, family: int) -> None:
+        self.journal = Journal(options.trace)
+        self.counts = self.journal.counts
+        self.log = self.journal.log
+        self.key_of = head.key_source(options.key)
+        self.retry_all = options.retry_all
+        self.by_message = options.mode == "message"
+        self.family = family
+        self.policy = fresh(policy, n)
+        integers = [np.zeros(CAPACITY, np.int64) for _ in range(3)]
+        estimates = [np.full(CAPACITY, np.nan) for _ in range(2)]
+        self.core = _quick(
+            dispatch.make_core(
+                self.policy,
+                dispatch.Requests(*integers, *estimates),
+                options.slots_of(n),
+                options.weights_of(n),
+                np.random.default_rng(options.seed),
+                max_attempts=options.max_attempts,
+                queue_limit=-1 if options.queue_limit is None else options.queue_limit,
+            )
+        )
+        self.free = list(range(CAPACITY - 1, -1, -1))
+        self.by_ticket: dict[int, Connection] = {}
+        self.by_serial: dict[int, Connection] = {}
+        self.refusals: list[tuple[float, int, int]] = []
+        self.hooks: dict[int, Callable[[int, channel.Message], None]] = {}
+
+    @property
+    def needs_ack(self) -> bool:
+        """Whether workers must acknowledge."""
+        return self.core.settings.needs_ack
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no request is here or at a worker."""
+        return not self.by_ticket
+
+    @property
+    def n_held(self) -> int:
+        """Requests that wait at the master."""
+        return int(self.core.count[N_HELD])
+
+    def tick(self, now: float) -> None:
+        """Do what need not be done at once."""
+        while self.refusals and self.refusals[0][0] <= now:
+            self._hand_back(*self.refusals.pop(0)[1:])
+
+    def close(self) -> None:
+        """Close what is still open; what has not been answered never will be."""
+        self.counts["unfinished"] += len(self.by_ticket)
+        for connection in self.by_serial.values():
+            connection.sock.close()
+
+    # --- requests --------------------------------------------------------------------------
+
+    def arrive(self, connection: Connection) -> None:
+        """A request is here: ask the dispatcher."""
+        request = connection.head
+        assert request is not None
+        ticket = connection.ticket = self.free.pop()
+        self.by_ticket[ticket] = connection
+        self.by_serial[connection.serial] = connection
+        connection.identity = request.integer(b"id")
+        rows = self.core.requests
+        rows.key[ticket] = self.key_of(request, connection.address)
+        rows.kind[ticket] = int(request.number(b"kind", 0.0))
+        rows.priority[ticket] = int(request.number(b"priority", 0.0))
+        rows.size[ticket] = request.number(b"size", math.nan)
+        self.core.attempts[ticket] = 0  # the ticket had another request before
+        now = connection.read = time.monotonic()
+        self._act(ticket, dispatch.arrive(self.core, self.policy, now, ticket), now)
+
+    def _act(self, ticket: int, answer: int, now: float) -> None:
+        """Do what the dispatcher says about a request."""
+        if answer >= 0:
+            self._hand(ticket, int(answer))
+        elif answer == SHED:
+            self.counts["shed"] += 1
+            self._refuse(ticket, 503)
+        elif answer == LOST:
+            self._lose(ticket, "attempts")
+            self._refuse(ticket, 502)
+        elif answer == BAD_CHOICE:
+            raise bad_choice(self.policy, self.core, now, ticket)
+        else:
+            assert answer == HOLD
+
+    def _hand(self, ticket: int, worker: int) -> None:
+        connection = self.by_ticket[ticket]
+        connection.worker = worker
+        connection.decided = decided = time.monotonic()
+        serial = connection.serial
+        if self.by_message:
+            payload = connection.address.encode() + b"\n" + connection.data
+            self._send_task(worker, serial, payload)
+        else:
+            message = channel.pack(
+                channel.CONNECT, serial, decided, flags=self.family, payload=connection.data
+            )
+            self.crew.send(worker, message, connection.sock)
+        connection.handed = time.monotonic()
+
+    def _send_task(self, worker: int, serial: int, payload: bytes) -> None:
+        """Send a request itself, in as many messages as it takes."""
+        for start in range(0, len(payload), channel.LARGEST):
+            part = payload[start : start + channel.LARGEST]
+            is_last = start + channel.LARGEST >= len(payload)
+            flags = channel.LAST if is_last else 0
+            self.crew.send(worker, channel.pack(channel.TASK, serial, flags=flags, payload=part))
+
+    def _follow(self, worker: int, ticket: int) -> None:
+        """Hand over what a transition gave to a worker, and what else it may take."""
+        while ticket != NONE:
+            ticket = int(ticket)
+            now = time.monotonic()
+            if self.by_ticket[ticket].is_reset():  # its client has gone while it was held
+                self.counts["client_left"] += 1
+                dispatch.cancel(self.core, now, ticket)
+                self.front.close(self._forget(ticket))
+            else:
+                self._hand(ticket, worker)
+            ticket = dispatch.pull(self.core, self.policy, now, worker)
+
+    def _forget(self, ticket: int) -> Connection:
+        """A request is over: free its ticket; its connection is for the caller."""
+        connection = self.by_ticket.pop(ticket)
+        self.free.append(ticket)
+        connection.ticket = NONE
+        self.by_serial.pop(connection.serial, None)
+        return connection
+
+    def _refuse(self, ticket: int, status: int) -> None:
+        """Answer a request instead of a worker."""
+        connection = self.by_ticket[ticket]
+        self._write_down(connection, -1, record.OPEN, status=status)
+        self.front.refuse(self._forget(ticket), status)
+
+    # --- workers (supervisor.Owner) --------------------------------------------------------
+
+    def worker_is_up(self, index: int) -> None:
+        """A worker is ready: it takes what is held."""
+        self.log("up", worker=index)
+        now = time.monotonic()
+        self.journal.happened(now, record.CAME_UP, index)
+        self._follow(index, dispatch.worker_up(self.core, self.policy, now, index))
+
+    def worker_is_leaving(self, index: int) -> None:
+        """A worker gets nothing more; what waited for it goes elsewhere."""
+        now = time.monotonic()
+        self.journal.happened(now, record.LEAVING, index)
+        for ticket in dispatch.worker_leaving(self.core, self.policy, now, index).tolist():
+            self._act(ticket, dispatch.retry_due(self.core, self.policy, now, ticket), now)
+
+    def worker_is_down(self, index: int, was_asked: bool) -> None:
+        """A worker is gone: its requests go to others, or are told that they cannot."""
+        now = time.monotonic()
+        self.journal.gone(now, index, was_asked)
+        self.refusals = [r for r in self.refusals if r[1] != index]
+        had = self.core.in_flight[index]
+        tickets = dispatch.worker_down(self.core, self.policy, now, index).tolist()
+        had -= sum(self.by_ticket[ticket].worker == index for ticket in tickets)
+        if had > 0:
+            # Their bytes went with the worker; a client sees its connection close cleanly and,
+            # by RFC 9110, section 9.2.2, may send an idempotent request again.
+            self.counts["lost_on_kept_connection"] += had
+            self.log("lost", reason="on_kept_connection", worker=index, requests=had)
+        for ticket in tickets:
+            connection = self.by_ticket[ticket]
+            if connection.worker == index:
+                self._write_down(connection, index, record.CRASHED, ended=now)
+                connection.worker = -1
+                if not self._may_replay(ticket):
+                    continue
+                self.counts["redispatched"] += 1
+            self._act(ticket, dispatch.retry_due(self.core, self.policy, now, ticket), now)
+        for connection in [c for c in self.by_serial.values() if c.worker == index]:
+            if connection.ticket == NONE:  # kept by it, after its first answer
+                self.counts["kept_closed"] += 1
+                del self.by_serial[connection.serial]
+                self.front.end(connection)
+
+    def _lose(self, ticket: int, reason: str) -> None:
+        """Count a request that nobody will serve, and say why."""
+        connection = self.by_ticket[ticket]
+        self.counts[f"lost_{reason}"] += 1
+        self.log(
+            "lost",
+            reason=reason,
+            id=connection.identity,
+            method="" if connection.head is None else connection.head.method.decode("latin-1"),
+            attempts=self.core.attempts[ticket],
+        )
+
+    def _may_replay(self, ticket: int) -> bool:
+        """Whether a dead worker's request can be sent again; if not, end it and count why."""
+        connection = self.by_ticket[ticket]
+        assert connection.head is not None
+        has_answer = connection.in_pieces if self.by_message else connection.has_answer()
+        if has_answer:
+            if connection.in_pieces:
+                # A second answer after half of a first would be worse than a clean end.
+                self._lose(ticket, "answer_begun")
+            else:
+                self.counts["answered"] += 1  # in one write, just before it died
+            self.front.end(self._forget(ticket))
+            return False
+        if not (connection.head.idempotent or self.retry_all):
+            self._lose(ticket, "not_idempotent")
+        elif not (self.by_message or connection.is_whole()):
+            self._lose(ticket, "body_consumed")
+        else:
+            return True
+        self._refuse(ticket, 502)
+        return False
+
+    def worker_says(self, index: int, message: channel.Message) -> None:
+        """A worker acknowledges, has answered, or has closed."""
+        kind = message.kind
+        if kind == channel.FINISHED:
+            self._finished(index, message)
+        elif kind == channel.ACCEPTED:
+            now = time.monotonic()
+            self._follow(index, dispatch.accepted(self.core, self.policy, now, index))
+        elif kind == channel.LATER:
+            self._kept(index, message)
+        elif kind == channel.CLOSED:
+            connection = self.by_serial.get(message.serial)
+            if connection is not None and connection.ticket != NONE:
+                self._finished(index, message)
+            elif connection is not None:
+                del self.by_serial[message.serial]
+                self.front.close(connection)
+        elif kind == channel.ANSWER:
+            connection = self.by_serial[message.serial]
+            connection.in_pieces = True
+            self.front.write(connection, message.payload)
+        elif kind == channel.PIECES:
+            self.by_serial[message.serial].in_pieces = True
+        elif kind == channel.REFUSED:
+            self.counts["refused_by_worker"] += 1
+            due = time.monotonic() + REFUSED_S
+            self.refusals.append((due, index, self.by_serial[message.serial].ticket))
+        elif kind in self.hooks:
+            self.hooks[kind](index, message)
+
+    def _finished(self, index: int, message: channel.Message) -> None:
+        """The first request of a connection is over, and maybe the connection."""
+        now = time.monotonic()
+        connection = self.by_serial[message.serial]
+        is_closed = message.kind == channel.CLOSED
+        is_answered = not is_closed or bool(message.flags & channel.LAST)
+        self.counts["answered" if is_answered else "closed_unanswered"] += 1
+        self._write_down(
+            connection, index, record.ANSWERED if is_answered else record.WASTED, message, now
+        )
+        if self.by_message:
+            self.front.write(connection, message.payload)
+        # The core must be done with the ticket before it can be given to another request.
+        pulled = dispatch.complete(self.core, self.policy, now, index, connection.ticket)
+        self._forget(connection.ticket)
+        if self.by_message and (is_closed or message.flags & channel.LAST):
+            self.front.end_written(connection)
+        elif self.by_message:
+            self.front.next_request(connection)
+        elif is_closed or message.flags & channel.LAST:
+            self.front.close(connection)
+        else:
+            connection.data = b""
+            self.by_serial[connection.serial] = connection
+        if pulled != NONE:
+            self._follow(index, pulled)
+
+    def _kept(self, index: int, message: channel.Message) -> None:
+        """Further requests of kept connections began or ended."""
+        began, ended = int(message.first), int(message.second)
+        self.counts["later"] += ended
+        response = float(np.frombuffer(message.payload, np.float32).mean()) if ended else 0.0
+        now = time.monotonic()
+        self._follow(
+            index, dispatch.kept(self.core, self.policy, now, index, began, ended, response)
+        )
+
+    def _hand_back(self, index: int, ticket: int) -> None:
+        """A worker could not take a request: dispatch it again."""
+        now = time.monotonic()
+        self._act(ticket, dispatch.refused(self.core, self.policy, now, index, ticket), now)
+        self._follow(index, dispatch.accepted(self.core, self.policy, now, index))
+
+    # --- writing down ----------------------------------------------------------------------
+
+    def _write_down(
+        self,
+        connection: Connection,
+        worker: int,
+        ending: int,
+        message: channel.Message | None = None,
+        ended: float = math.nan,
+        status: int = 0,
+    ) -> None:
+        if self.journal.trace is None:
+            return
+        ticket, rows = connection.ticket, self.core.requests
+        stamps = (math.nan,) * 4 if message is None else message[3:7]
+        self.journal.trace.handover(
+            connection.identity, connection.serial, worker, self.core.attempts[ticket],
+            int(rows.key[ticket]), int(rows.kind[ticket]), status, ending,
+            connection.accepted, connection.read, connection.decided, connection.handed,
+            stamps[0], stamps[1], stamps[2], ended, stamps[3],
+        )  # fmt: skip
+
+
+def _quick(core: Core) -> Core:
+    """Return the same core seen through memoryviews, for the interpreter.
+
+    They share the arrays' memory, and reading an element takes half the time and gives a plain
+    int. What the policy sees stays an array.
+    """
+    names = ("count", "up", "is_up", "ready", "in_flight", "seen", "slots", "latency", "index",
+             "place", "attempts", "handed")  # fmt: skip
+    quick: Any = {name: memoryview(getattr(core, name)) for name in names}
+    lists: Any = {name: memoryview(column) for name, column in core.queues._asdict().items()}
+    return core._replace(queues=core.queues._replace(**lists), **quick)
