@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import types
 
 import numpy as np
 import pytest
@@ -215,6 +216,17 @@ def test_fingerprint_sees_what_a_method_reads():
     space["P"].LIMIT = 3  # not read
     assert inspect_class(space["P"]).digest == third
     assert len({first, second, third}) == 3
+    digests = {third}
+    for line in ("A = 1", "A = 2"):
+        exec(f"import enum\nclass E(enum.IntEnum):\n    {line}\ndef helper(x): return E.A", space)
+        digests.add(inspect_class(space["P"]).digest)
+    outer, inner = types.ModuleType("outer"), types.ModuleType("inner")
+    outer.inner = inner
+    exec("def helper(x): return outer.inner.LIMIT", space | {"outer": outer}, made := {})
+    space["helper"] = types.FunctionType(made["helper"].__code__, space | {"outer": outer})
+    for inner.LIMIT in (1, 2):
+        digests.add(inspect_class(space["P"]).digest)
+    assert len(digests) == 5
     assert reach_of(Pair()).digest != reach_of(Pair(second=policies.Random())).digest
 
 
@@ -263,6 +275,30 @@ def test_disk_cache_never_serves_a_stale_kernel(tmp_path):
         kernel.write_bytes(b"damaged")
     assert run(first) == ["compiled", [1] * 50, 0]
     assert run(first, cache="/dev/null/nowhere") == ["compiled", [1] * 50, 0]
+
+
+def test_processes_that_compile_at_once_do_not_mix_their_kernels_up(tmp_path):
+    for name, choice in (("one", 1), ("two", 2)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "mine.py").write_text(
+            "import lbsim\nclass Mine(lbsim.Policy):\n"
+            f"    def choose(self, request, cluster):\n        return {choice}\n"
+        )
+    environment = os.environ | {
+        "LBSIM_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = [sys.executable, "-B", "-c", SCRIPT]
+    for hits in (0, 1):
+        running = {
+            choice: subprocess.Popen(
+                command, cwd=tmp_path / name, env=environment, stdout=subprocess.PIPE, text=True
+            )
+            for name, choice in (("one", 1), ("two", 2))
+        }
+        for choice, process in running.items():
+            out, _ = process.communicate()
+            assert json.loads(out) == ["compiled", [choice] * 50, hits]
 
 
 def test_changed_global_is_seen_in_the_same_process(workload, cluster):

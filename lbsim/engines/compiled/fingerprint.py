@@ -7,9 +7,11 @@ into one hash, the policy's tag. The code itself is hashed as bytecode, not as s
 written in a notebook has no source file.
 """
 
+import enum
 import functools
 import hashlib
 import inspect
+import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +30,8 @@ ENTRIES = ("choose", "rank", "may_take", "on_complete", "on_down", "on_up", "on_
 
 OFFERED: frozenset[Any] = frozenset({hashing.hash64, hashing.uniform, least_loaded})
 """Functions that the package offers to policies and compiles in its own way."""
+
+_THIS_PROCESS = secrets.token_hex(16)
 
 _TRUSTED = ("numpy", "math", "numba", "operator", "builtins")
 """Modules whose functions are known by name and version."""
@@ -55,6 +59,7 @@ class Inspection:
         self.names: set[str] = set()
         self.methods: dict[str, FunctionType] = {}
         self.constants: dict[str, Any] = {}
+        self._modules: dict[ModuleType, set[str]] = {}
         self._parts = hashlib.sha256()
         for base in reversed(kind.__mro__[:-1]):
             for name, value in vars(base).items():
@@ -64,21 +69,24 @@ class Inspection:
                 elif not name.startswith("__") and not callable(value):
                     self.constants[name] = getattr(value, "__func__", value)
                     self.methods.pop(name, None)
-        reached = list(ENTRIES)
         seen: set[str] = set()
-        while reached:
-            name = reached.pop()
-            if name in seen or name not in self.methods:
-                continue
-            seen.add(name)
-            before = set(self.names)
-            self._note("method", name)
-            self._function(self.methods[name])
-            reached.extend(self.names - before)
+        # In an order that does not depend on how this process hashes texts.
+        while reached := sorted((self.names.union(ENTRIES) & self.methods.keys()) - seen):
+            for name in reached:
+                seen.add(name)
+                self._note("method", name)
+                self._function(self.methods[name])
+            self._read_modules()
         for name in sorted(self.names & self.constants.keys()):
             self._note("constant", name)
             self._value(self.constants[name])
         self.digest = self._parts.hexdigest()
+
+    def digest_of(self, value: Any) -> str:
+        """Return a hash of a value, as this inspection would note it."""
+        self._parts = hashlib.sha256()
+        self._value(value)
+        return self._parts.hexdigest()
 
     def _note(self, *parts: object) -> None:
         for part in parts:
@@ -132,24 +140,43 @@ class Inspection:
         elif value is None or isinstance(value, bool | int | float | str | bytes | np.generic):
             self._note(type(value).__name__, value)
         elif isinstance(value, type):
-            self._note("type", value.__module__, value.__qualname__, getattr(value, "_fields", ()))
-        elif hasattr(value, "py_func"):  # somebody's own compiled function
-            self._value(value.py_func)
+            self._type(value)
         elif getattr(value, "__module__", "").split(".")[0] in _TRUSTED:
             self._note("known", value.__module__, getattr(value, "__name__", ""))
         else:
-            # Whatever this is, another process cannot be trusted to have the same.
-            self._note("object", type(value).__qualname__, id(value), id(sys))
+            # Whatever this is (a compiled function of the user's, say, which may have been
+            # compiled before a value it reads was changed), another process cannot be trusted
+            # to have the same.
+            self._note("object", type(value).__qualname__, id(value), _THIS_PROCESS)
+
+    def _type(self, value: type) -> None:
+        self._note("type", value.__module__, value.__qualname__)
+        if issubclass(value, enum.Enum):
+            for member in value:
+                self._note(member.name)
+                self._value(member.value)
+        elif hasattr(value, "_fields"):
+            self._note(value._fields)
+            self._value(tuple(getattr(value, "_field_defaults", {}).items()))
+        elif value.__module__.split(".")[0] not in _TRUSTED:
+            self._note(_THIS_PROCESS)
 
     def _module(self, module: ModuleType) -> None:
         self._note("module", module.__name__)
-        if module.__name__.split(".")[0] in _TRUSTED:
-            return
-        for name in sorted(self.names & vars(module).keys()):
-            found = vars(module)[name]
-            if not isinstance(found, ModuleType):
-                self._note("attribute", name)
-                self._value(found)
+        if module.__name__.split(".")[0] not in _TRUSTED:
+            self._modules.setdefault(module, set())
+
+    def _read_modules(self) -> None:
+        """Note what the code may read of modules: every attribute whose name it mentions."""
+        found = True
+        while found:  # what is read may be code that mentions more
+            found = False
+            for module, known in list(self._modules.items()):
+                for name in sorted((self.names & vars(module).keys()) - known):
+                    known.add(name)
+                    self._note("attribute", module.__name__, name)
+                    self._value(vars(module)[name])
+                    found = True
 
 
 def _mentioned(code: CodeType) -> Iterator[str]:

@@ -124,7 +124,10 @@ class PolicyValue:
         self.floats = np.array(pools["floats"], np.float64)
         self.flags = np.array(pools["flags"], np.bool_)
         layout = (tuple(numbers), tuple(arrays), tuple((n, t.tag) for n, t in inside))
-        used = {name: repr(constants[name]) for name in sorted(inspection.names & constants.keys())}
+        used = {
+            name: inspection.digest_of(constants[name])
+            for name in sorted(inspection.names & constants.keys())
+        }
         parts = (inspection.digest, layout, used, allocates)
         tag = hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
         self.type = PolicyType(tag, tuple(numbers), tuple(arrays), tuple(inside))
