@@ -115,8 +115,9 @@ def make(
             return
         while scope["method"] in ("POST", "PUT") and (await receive()).get("more_body"):
             pass
-        if "key" in query:
-            await find(query["key"], miss_ms, scope)
+        key = query.get("key") or scope["live"].session
+        if key:
+            await find(key, miss_ms, scope)
         if cpu_ms > 0:
             block(cpu_ms / 1000)
         if wait_ms > 0:

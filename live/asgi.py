@@ -21,6 +21,8 @@ from uvicorn.lifespan.off import LifespanOff
 from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
+from live.cookies import Cookie
+
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Http
 except ImportError:
@@ -65,20 +67,16 @@ class Exchange:
         What the client called it (the query's ``id``), where the master has not read it.
     relay : _Relay or None
         Where the answer goes if there is no socket.
+    session : str or None
+        The session's cookie, sent or to be set, where the server gives out cookies.
     value : float
         A number that the application may leave (the lab's app: what a session miss cost).
     """
 
     __slots__ = (
-        "accepted",
-        "finished",
-        "identity",
-        "relay",
-        "serial",
-        "started",
-        "value",
+        "accepted", "finished", "identity", "relay", "serial", "session", "started", "value",
         "worker",
-    )
+    )  # fmt: skip
 
     def __init__(self, serial: int, accepted: float, worker: int) -> None:
         self.serial = serial
@@ -86,6 +84,7 @@ class Exchange:
         self.worker = worker
         self.identity = -1
         self.relay: _Relay | None = None
+        self.session: str | None = None
         self.started = self.finished = self.value = float("nan")
 
 
@@ -179,6 +178,7 @@ class _Protocol(_Http):
     listener: Listener
     exchange: Exchange
     inner: Any
+    cookie: Cookie | None
     is_first = True
     is_begun = False
     said_last = False
@@ -209,6 +209,8 @@ class _Protocol(_Http):
     async def run(self, scope: Any, receive: Any, send: Any) -> None:
         """ASGI: the application, and when it was called."""
         scope["live"] = self.exchange
+        if self.cookie is not None:
+            send = self._with_cookie(self.cookie, scope, send)
         if not self.is_first:
             await self.inner(scope, receive, send)
             return
@@ -223,6 +225,20 @@ class _Protocol(_Http):
             self.exchange.identity = int(found[1]) if found else -1
         self.exchange.started = time.monotonic()
         await self.inner(scope, receive, watched)
+
+    def _with_cookie(self, cookie: Cookie, scope: Any, send: Any) -> Any:
+        sent = self.exchange.session = cookie.sent(scope)
+        if sent is not None:
+            return send
+        new = self.exchange.session = cookie.new(self.exchange.serial)
+
+        async def setting(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                fields = [*message.get("headers", ()), cookie.header(new)]
+                message = {**message, "headers": fields}
+            await send(message)
+
+        return setting
 
     def on_response_complete(self) -> None:
         """Tell that an answer is complete."""
@@ -285,13 +301,16 @@ class Server:
     ----------
     app : ASGI application
     listener : Listener
+    cookie : Cookie or None
+        Set on answers to requests that bring none.
     """
 
-    def __init__(self, app: Any, listener: Listener) -> None:
+    def __init__(self, app: Any, listener: Listener, cookie: Cookie | None) -> None:
         self.config = Config(app, log_config=None, access_log=False, ws="none")
         self.config.load()
         self.app = self.config.loaded_app
         self.listener = listener
+        self.cookie = cookie
         self.state = ServerState()
         self.lifespan: LifespanOn | LifespanOff = LifespanOff(self.config)
 
@@ -342,6 +361,7 @@ class Server:
         protocol = _Protocol(self.config, self.state, self.lifespan.state)
         protocol.inner = self.app
         protocol.app = protocol.run
+        protocol.cookie = self.cookie
         protocol.exchange = exchange
         protocol.listener = self.listener
         return protocol

@@ -8,6 +8,7 @@ until its worker says that it is over, so that a worker's death costs the client
 
 import json
 import math
+import os
 import sys
 import time
 from collections import Counter
@@ -22,9 +23,11 @@ from lbsim.dispatch import BAD_CHOICE, LOST, NONE, Core
 from lbsim.dispatch.core import N_HELD
 from lbsim.engines import record
 from lbsim.engines.complaints import bad_choice
+from lbsim.hashing import hash_string
 from lbsim.policy import HOLD, SHED, Policy
 from live import channel, head
 from live.connection import Connection
+from live.cookies import Cookie
 from live.options import Options
 from live.trace import Writer
 
@@ -75,6 +78,8 @@ class Desk:
         self.counts = self.journal.counts
         self.log = self.journal.log
         self.key_of = head.key_source(options.key)
+        kind, _, name = options.key.partition(":")
+        self.cookie = Cookie(name, os.urandom(32)) if kind == "cookie" else None
         self.retry_all = options.retry_all
         self.by_message = options.mode == "message"
         self.family = family
@@ -120,6 +125,9 @@ class Desk:
 
     def close(self) -> None:
         """Close what is still open; what has not been answered never will be."""
+        for name in ("moves", "evictions"):  # of sessions: what `lbsim.policies.Sticky` counts
+            if hasattr(self.policy, name):
+                self.counts[f"session_{name}"] = int(getattr(self.policy, name))
         self.counts["unfinished"] += len(self.by_ticket)
         for connection in self.by_serial.values():
             connection.sock.close()
@@ -135,7 +143,10 @@ class Desk:
         self.by_serial[connection.serial] = connection
         connection.identity = request.integer(b"id")
         rows = self.core.requests
-        rows.key[ticket] = self.key_of(request, connection.address)
+        key = self.key_of(request, connection.address)
+        if key < 0 and self.cookie is not None:  # the answer will set it
+            key = hash_string(self.cookie.new(connection.serial))
+        rows.key[ticket] = key
         rows.kind[ticket] = int(request.number(b"kind", 0.0))
         rows.priority[ticket] = int(request.number(b"priority", 0.0))
         rows.size[ticket] = request.number(b"size", math.nan)

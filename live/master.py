@@ -76,7 +76,8 @@ class Master:
         door = Door(listener, mode, self.options.exclusive, self.options.backlog)
         self.crew = Supervisor(
             self.desk, workers, most, load, self.poller, self.handlers,
-            needs_ack=self.desk.needs_ack, door=door if self.options.is_kernel_s else None,
+            needs_ack=self.desk.needs_ack, cookie=self.desk.cookie,
+            door=door if self.options.is_kernel_s else None,
             hang_s=self.options.hang_s, drain_s=self.options.drain_s,
             memory_limit=self.options.memory_limit,
         )  # fmt: skip

@@ -22,6 +22,7 @@ class Onlooker:
     """
 
     needs_ack = False
+    cookie = None
     is_quiet = True
 
     def __init__(self, n: int, options: Options) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 from live import channel, worker
+from live.cookies import Cookie
 
 __all__ = [
     "BOOTING", "DOWN", "FAILED", "LEAVING", "RETIRED", "STATES", "UP",
@@ -105,6 +106,8 @@ class Supervisor:
     needs_ack : bool
     door : Door or None
         Where workers accept for themselves.
+    cookie : Cookie or None
+        Set on answers to requests that bring none.
     hang_s : float or None
         A worker silent for so long is killed; None: never.
     drain_s : float
@@ -124,6 +127,7 @@ class Supervisor:
         *,
         needs_ack: bool,
         door: worker.Door | None,
+        cookie: Cookie | None,
         hang_s: float | None,
         drain_s: float,
         memory_limit: float | None,
@@ -134,6 +138,7 @@ class Supervisor:
         self.handlers = handlers
         self.needs_ack = needs_ack
         self.door = door
+        self.cookie = cookie
         self.hang_s = hang_s
         self.drain_s = drain_s
         self.memory_limit = memory_limit
@@ -183,7 +188,9 @@ class Supervisor:
     def spawn_worker(self, w: Worker, now: float) -> None:
         """Fork a worker into an empty slot."""
         mine, theirs = channel.pair()
-        orders = worker.Orders(self.load, w.index, os.getpid(), self.needs_ack, self.door)
+        orders = worker.Orders(
+            self.load, w.index, os.getpid(), self.needs_ack, self.door, self.cookie
+        )
         pid = os.fork()
         if pid == 0:
             # Keep no sibling's channel, no client's socket: they would never see an end.

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from live import channel
+from live.cookies import Cookie
 
 if TYPE_CHECKING:
     from live.asgi import Exchange, Server
@@ -71,6 +72,8 @@ class Orders(NamedTuple):
     """Whether the policy waits for acknowledgements."""
     door: Door | None
     """Where it accepts for itself; None: the master hands over."""
+    cookie: Cookie | None
+    """Set on answers to requests that bring none."""
 
 
 def run(end: socket.socket, orders: Orders) -> None:
@@ -119,7 +122,7 @@ async def _serve(end: socket.socket, orders: Orders) -> None:
     from live.asgi import Server
 
     work = Worker(end, orders)
-    server = Server(_load(orders.load), work)
+    server = Server(_load(orders.load), work, orders.cookie)
     await server.start()
     await work.serve(server)
     await server.stop()
