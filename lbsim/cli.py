@@ -2,9 +2,9 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import lbsim
 from lbsim import checks
@@ -169,7 +169,7 @@ def _compare(options: argparse.Namespace) -> None:
         cluster,
         replications=options.replications,
         seed=options.seed,
-        progress=None if options.quiet else _progress,
+        progress=not options.quiet,
     )
     print(result)
     place = result.save(options.out)
@@ -207,9 +207,3 @@ def _pairs(flag: str, given: Sequence[str]) -> dict[str, str]:
             raise InputError(f"{flag} {text!r} is not of the form NAME=VALUE; write both")
         pairs[name] = value
     return pairs
-
-
-def _progress(jobs: Iterable[Any]) -> Iterable[Any]:
-    from tqdm.auto import tqdm
-
-    return tqdm(jobs, desc="replications", delay=2.0, leave=False)

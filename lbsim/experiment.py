@@ -1,26 +1,28 @@
 """Experiments: several policies on the same requests, many times."""
 
 import html
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lbsim import checks
 from lbsim.client import Client
 from lbsim.cluster import Cluster
+from lbsim.engines.progress import Progress, silent
 from lbsim.errors import InputError
-from lbsim.measures import MEASURES, measure
+from lbsim.measures import MEASURES
 from lbsim.policy import Policy
+from lbsim.replications import Replication, run_all
 from lbsim.run import Run
-from lbsim.simulate import simulate
 from lbsim.stats.intervals import Interval, replication_interval
 from lbsim.stats.paired import PairedDifference, paired_differences
 from lbsim.stats.ranking import rank
 from lbsim.stats.resampled import resampled_interval
-from lbsim.stats.warmup import mser5
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from lbsim.workload import Workload
 
 __all__ = ["Comparison", "compare", "sweep"]
-
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -47,6 +47,8 @@ class Comparison:
     warmup : tuple of int
         How many requests were left out in each replication.
     confidence : float
+    requested : int
+        How many replications were asked for; fewer were done if it was interrupted.
     """
 
     workload: "Workload"
@@ -56,7 +58,8 @@ class Comparison:
     runs: dict[str, Run]
     figures: dict[str, dict[str, np.ndarray]]
     warmup: tuple[int, ...]
-    confidence: float = 0.95
+    confidence: float
+    requested: int
     _intervals: dict[tuple[str, str], Interval] = field(default_factory=dict)
 
     @property
@@ -68,6 +71,11 @@ class Comparison:
     def replications(self) -> int:
         """How often each policy was run (resamples of a trace not counting the trace itself)."""
         return len(self.warmup)
+
+    @property
+    def is_complete(self) -> bool:
+        """False if it was interrupted before all replications were done."""
+        return self.replications == self.requested
 
     @property
     def method(self) -> str:
@@ -248,7 +256,8 @@ def compare(
     client: Client | None = None,
     engine: str = "auto",
     confidence: float = 0.95,
-    progress: Progress | None = None,
+    n_jobs: int | None = None,
+    progress: bool = True,
 ) -> Comparison:
     """Run several policies on the same requests.
 
@@ -266,58 +275,97 @@ def compare(
     client : Client, optional
     engine : {"auto", "readable", "compiled"}
     confidence : float, default 0.95
-    progress : callable, optional
-        Wraps the iteration over all runs, as ``tqdm.tqdm`` does.
+    n_jobs : int, optional
+        Replications that run at once: by default one a core, where that saves time. The
+        figures do not depend on it.
+    progress : bool, default True
+        Show a progress bar from the third second on.
 
     Returns
     -------
     Comparison
+        After Ctrl-C that of the replications which were done, as if no more had been asked for;
+        it says so.
 
     Notes
     -----
     The warm-up of synthetic runs is cut by MSER-5 on the latencies, at the latest of the
     policies' cuts, so that the same requests count for all. Nothing is cut from a trace.
     """
+    count = _count(workload, replications)
+    with silent(when=not progress), Progress(count, "replication") as bar:
+        result, _ = _compare(
+            workload,
+            policies,
+            cluster,
+            replications,
+            seed,
+            client,
+            engine,
+            confidence,
+            n_jobs,
+            bar.done,
+        )
+    return result
+
+
+def _count(workload: "Workload", replications: int) -> int:
+    """Return how often each policy is run.
+
+    Of a trace, number 0 is the trace itself and the resamples follow.
+    """
+    checks.count("compare", "replications", replications)
+    return replications + (not workload.is_synthetic and replications > 1)
+
+
+def _compare(
+    workload: "Workload",
+    policies: Sequence[Policy] | Mapping[str, Policy],
+    cluster: Cluster,
+    replications: int,
+    seed: int,
+    client: Client | None,
+    engine: str,
+    confidence: float,
+    n_jobs: int | None,
+    done: Callable[[int], None],
+) -> tuple[Comparison, bool]:
+    """Do what `compare` does, and tell `done` how many replications are done.
+
+    Returns
+    -------
+    result : Comparison
+    interrupted : bool
+    """
     named = dict(policies) if isinstance(policies, Mapping) else {repr(p): p for p in policies}
     if not named:
         raise InputError("policies is empty; give at least one policy")
-    checks.count("compare", "replications", replications)
     if not 0.0 < confidence < 1.0:
         raise InputError(
             f"confidence = {confidence!r} must lie strictly between 0 and 1; write 0.95 for 95 %"
         )
-    # Of a trace, number 0 is the trace itself and the resamples follow.
-    count = replications if workload.is_synthetic else (replications + 1 if replications > 1 else 1)
+    if n_jobs is not None:
+        checks.count("compare", "n_jobs", n_jobs)
     client = Client() if client is None else client
-    figures: dict[str, dict[str, list[float]]] = {
-        name: {m.name: [] for m in MEASURES} for name in named
+    task = Replication(workload, named, cluster, client, engine, seed)
+    first, found, interrupted = run_all(task, _count(workload, replications), n_jobs, done)
+    figures = {
+        name: {m.name: np.array([part.values[name][m.name] for part in found]) for m in MEASURES}
+        for name in named
     }
-    first: dict[str, Run] = {}
-    cuts = []
-    jobs: Iterable[Any] = range(count)
-    for i in jobs if progress is None else progress(jobs):
-        sample = workload.replicate(i)
-        runs = {
-            name: simulate(sample, policy, cluster, engine, _seed(seed, i), client)
-            for name, policy in named.items()
-        }
-        if i == 0:
-            first = runs
-        cut = max((_warmup(run) for run in runs.values()), default=0) if sample.is_synthetic else 0
-        cuts.append(cut)
-        for name, run in runs.items():
-            for key, value in measure(run, cut).items():
-                figures[name][key].append(value)
-    return Comparison(
+    cuts = [part.cut for part in found]
+    result = Comparison(
         workload,
         cluster,
         client,
         seed,
         first,
-        {p: {k: np.array(v) for k, v in values.items()} for p, values in figures.items()},
+        figures,
         tuple(cuts if workload.is_synthetic else cuts[1:] or cuts),
         confidence,
+        replications,
     )
+    return result, interrupted
 
 
 def sweep(
@@ -329,7 +377,8 @@ def sweep(
     seed: int = 0,
     client: Client | None = None,
     engine: str = "auto",
-    progress: Progress | None = None,
+    n_jobs: int | None = None,
+    progress: bool = True,
 ) -> "pd.DataFrame":
     """Compare policies at several loads: what `lbsim.plot.latency_against_load` draws.
 
@@ -339,35 +388,55 @@ def sweep(
         Rescaled to each load (`Workload.scaled`).
     loads : sequence of float
         Offered load per worker.
-    policies, cluster, replications, seed, client, engine, progress
+    policies, cluster, replications, seed, client, engine, n_jobs, progress
         As in `compare`.
 
     Returns
     -------
     DataFrame
         `Comparison.frame` of every load, with a column ``load``.
+
+    Warns
+    -----
+    UserWarning
+        After Ctrl-C: the table holds the loads that were done.
     """
     import pandas as pd
 
-    parts = []
-    for load in loads if progress is None else progress(loads):
-        result = compare(
-            workload.scaled(load, cluster), policies, cluster, replications, seed, client, engine
-        )
-        parts.append(result.frame().assign(load=load))
+    if len(loads) == 0:
+        raise InputError("loads is empty; give at least one load, such as [0.5, 0.8, 0.9]")
+    parts: list[pd.DataFrame] = []
+    count = _count(workload, replications)
+    with silent(when=not progress), Progress(len(loads) * count, "replication") as bar:
+        for i, load in enumerate(loads):
+            try:
+                result, interrupted = _compare(
+                    workload.scaled(load, cluster),
+                    policies,
+                    cluster,
+                    replications,
+                    seed,
+                    client,
+                    engine,
+                    0.95,
+                    n_jobs,
+                    partial(_add, bar.done, i * count),
+                )
+            except KeyboardInterrupt:  # before its first replication was done
+                if not parts:
+                    raise
+                interrupted = True
+            else:
+                if result.is_complete:
+                    parts.append(result.frame().assign(load=load))
+            if interrupted:
+                break
+    if not parts:
+        raise KeyboardInterrupt
+    if len(parts) < len(loads):
+        warnings.warn(f"interrupted: {len(parts)} of {len(loads)} loads were done", stacklevel=2)
     return pd.concat(parts, ignore_index=True)
 
 
-def _seed(seed: int, replication: int) -> int:
-    """Return the policies' seed in one replication."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(replication,))
-    return int(sequence.generate_state(1, np.uint32)[0])
-
-
-def _warmup(run: Run) -> int:
-    """Return the length of the warm-up, in requests; unanswered ones are passed over."""
-    answered = np.flatnonzero(~np.isnan(run.latency))
-    if len(answered) < 10:
-        return 0
-    cut = mser5(run.latency[answered]).cut
-    return int(answered[cut]) if cut else 0
+def _add(done: Callable[[int], None], before: int, steps: int) -> None:
+    done(before + steps)

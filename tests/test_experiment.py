@@ -1,3 +1,7 @@
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 
@@ -112,6 +116,7 @@ def test_repr_and_html(result):
     [
         ({"policies": []}, "policies is empty; give at least one policy"),
         ({"replications": 0}, "replications = 0 must be a whole number of at least 1"),
+        ({"n_jobs": 0}, "n_jobs = 0 must be a whole number of at least 1"),
         ({"confidence": 95}, "confidence = 95 must lie strictly between 0 and 1; write 0.95"),
     ],
 )
@@ -123,6 +128,12 @@ def test_bad_arguments(arguments, message):
     } | arguments
     with pytest.raises(lbsim.InputError, match=message):
         lbsim.compare(**given)
+
+
+def test_a_sweep_needs_loads():
+    workload = Workload.from_arrays([0.0], [1.0])
+    with pytest.raises(lbsim.InputError, match="loads is empty; give at least one load"):
+        lbsim.sweep(workload, [RoundRobin()], Cluster(1), [])
 
 
 def test_unknown_measure(result):
@@ -147,3 +158,114 @@ def test_a_policy_that_answers_nothing_comes_last_and_breaks_nothing(tmp_path, o
         assert result.ranking("shed")["policy"].tolist() == ["RoundRobin()", "Never()"]
     else:
         assert "No policy answered a request" in page
+
+
+# --- all cores -------------------------------------------------------------------------------
+
+
+class Mine(lbsim.Policy):
+    def prepare(self, n_workers):
+        self.last = 0
+
+    def choose(self, request, cluster):
+        self.last = lbsim.least_loaded(cluster, self.last + 1)
+        return self.last
+
+
+def figures_with(n_jobs, engine):
+    cluster = Cluster(4)
+    workload = Workload.synthetic(
+        500, service=lbsim.Exponential(0.01), load=0.85, cluster=cluster, seed=1
+    )
+    return lbsim.compare(
+        workload, [Random(), Mine()], cluster, 5, seed=1, engine=engine, n_jobs=n_jobs
+    )
+
+
+@pytest.mark.parametrize("engine", ["readable", "compiled"])  # processes, threads
+def test_cores_change_no_figure(engine):
+    alone, together = (figures_with(n_jobs, engine) for n_jobs in (1, 2))
+    assert {run.source for run in alone.runs.values()} == {engine}
+    assert alone.frame().equals(together.frame())
+    assert alone.replicates().equals(together.replicates())
+    assert alone.warmup == together.warmup
+
+
+def test_sweep_with_cores_gives_the_same_table():
+    cluster = Cluster(2)
+    workload = Workload.synthetic(
+        300, service=lbsim.Exponential(1.0), load=0.5, cluster=cluster, seed=2
+    )
+    alone, together = (
+        lbsim.sweep(workload, [Random()], cluster, [0.3, 0.6], 3, engine="compiled", n_jobs=n_jobs)
+        for n_jobs in (1, 2)
+    )
+    assert alone.equals(together)
+
+
+INTERRUPTED = """
+    import os, signal, warnings
+    import lbsim
+    from lbsim.engines.progress import Progress
+
+    def done(self, steps):
+        if self.unit == "replication" and steps == STEPS:
+            os.kill(os.getpid(), signal.SIGINT)
+    Progress.done = done
+
+    cluster = lbsim.Cluster(4)
+    workload = lbsim.Workload.synthetic(
+        300, service=lbsim.Exponential(0.01), load=0.8, cluster=cluster, seed=1)
+    policies = [lbsim.policies.Random(), lbsim.policies.RoundRobin()]
+"""
+OF_COMPARE = """
+    result = lbsim.compare(workload, policies, cluster, 50, engine=ENGINE, n_jobs=N_JOBS)
+    same = lbsim.compare(workload, policies, cluster, 3, engine=ENGINE, n_jobs=1)
+    assert result.replicates().equals(same.replicates())
+    print(result)
+"""
+OF_SWEEP = """
+    with warnings.catch_warnings(record=True) as said:
+        table = lbsim.sweep(workload, policies, cluster, [0.3, 0.5, 0.7], 3, n_jobs=1)
+    print(sorted(set(table["load"])), said[0].message)
+"""
+
+
+def interrupted(code, steps, engine="readable", n_jobs=1):
+    code = textwrap.dedent(INTERRUPTED) + textwrap.dedent(code)
+    code = code.replace("STEPS", str(steps)).replace("ENGINE", repr(engine))
+    done = subprocess.run(
+        [sys.executable, "-c", code.replace("N_JOBS", str(n_jobs))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("engine", "n_jobs"), [("readable", 1), ("readable", 2), ("compiled", 2)])
+def test_ctrl_c_keeps_the_replications_that_are_done(engine, n_jobs):
+    said = interrupted(OF_COMPARE, 3, engine, n_jobs)
+    assert "Interrupted: 3 of 50 replications were done." in said
+
+
+@pytest.mark.parametrize("steps", [6, 7])  # after the second load, and within the third
+def test_ctrl_c_keeps_the_loads_that_are_done(steps):
+    assert interrupted(OF_SWEEP, steps) == "[0.3, 0.5] interrupted: 2 of 3 loads were done\n"
+
+
+def test_bars_are_for_what_takes_long_and_can_be_silenced(monkeypatch):
+    from lbsim.engines import progress
+
+    monkeypatch.setattr(progress, "PATIENCE_S", -1.0)
+    bar = progress.Progress(3, "replication")
+    with bar:
+        bar.done(1)
+        assert bar.bar.n == 1
+    with progress.silent(), progress.Progress(3) as quiet:
+        quiet.done(1)
+        assert quiet.bar is None
+    with progress.Progress(3) as again, progress.silent(when=False):
+        again.done(2)
+        assert again.bar.n == 2

@@ -2,11 +2,26 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Self
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "silent"]
 
 PATIENCE_S = 2.0
+
+_is_silent: ContextVar[bool] = ContextVar("_is_silent", default=False)
+
+
+@contextmanager
+def silent(*, when: bool = True) -> Iterator[None]:
+    """Show no bars within this context (and thread), if `when` is true."""
+    before = _is_silent.set(when or _is_silent.get())
+    try:
+        yield
+    finally:
+        _is_silent.reset(before)
 
 
 class Progress:
@@ -27,10 +42,13 @@ class Progress:
         self.unit = unit
         self.begin = math.inf
         self.bar: Any = None
+        self.is_silent = _is_silent.get()
 
     def done(self, steps: int) -> None:
         """Say how many steps are done, all in all."""
         self.begin = min(self.begin, time.monotonic())
+        if self.is_silent:
+            return
         if self.bar is None and time.monotonic() - self.begin > PATIENCE_S:
             from tqdm.auto import tqdm
 

@@ -102,6 +102,10 @@ def notes(result: "Comparison") -> list[str]:
         "Ranked by p99; policies with the same number are not told apart. The small figures are "
         f"{result.method}.",
     ]
+    if not result.is_complete:
+        lines.append(
+            f"Interrupted: {result.replications} of {result.requested} replications were done."
+        )
     lines += [f"Note: {note}." for note in result.workload.notes]
     if result.workload.is_synthetic:
         cuts = ", ".join(str(cut) for cut in result.warmup)
