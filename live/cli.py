@@ -49,7 +49,15 @@ def _serve(options: argparse.Namespace) -> int:
         drain_s=options.drain_s,
         trace=options.trace,
         seed=options.seed,
+        admin=options.admin,
     ).run()
+
+
+def _top(options: argparse.Namespace) -> int:
+    from live.top import watch
+
+    watch(options.where, options.every, options.once)
+    return 0
 
 
 def _calibrate(options: argparse.Namespace) -> int:
@@ -106,6 +114,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--drain-s", type=float, default=30.0, help="longest wait for requests when stopping")
     add("--trace", metavar="FILE", help="write one record a handover")
     add("--seed", type=int, default=0, help="seed of the policy's choices")
+    add("--admin", metavar="HOST:PORT", help="also answer /status and /metrics there")
+
+    top = commands.add_parser("top", help="watch a running master and its workers")
+    top.set_defaults(run=_top)
+    add = top.add_argument
+    add("where", nargs="?", help="pid or HOST:PORT (of --admin); default: the only master here")
+    add("--every", type=float, default=1.0, metavar="S", help="seconds between two looks")
+    add("--once", action="store_true", help="print one look and leave")
 
     calibrate = commands.add_parser(
         "calibrate",

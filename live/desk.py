@@ -29,6 +29,7 @@ from live import channel, head
 from live.connection import Connection
 from live.cookies import Cookie
 from live.options import Options
+from live.tally import Tally
 from live.trace import Writer
 
 if TYPE_CHECKING:
@@ -44,14 +45,20 @@ REFUSED_S = 0.02  # a worker without descriptors is left alone for so long
 class Journal:
     """Counts, writes a line of JSON for what matters, and keeps the trace if there is one."""
 
-    def __init__(self, trace: str | None) -> None:
+    def __init__(self, workers: int, trace: str | None) -> None:
         self.counts: Counter[str] = Counter()
+        self.tally = Tally(workers)
         self.trace = Writer(trace) if trace is not None else None
 
     def log(self, event: str, **fields: Any) -> None:
         """Write one line of JSON to standard output."""
         sys.stdout.write(json.dumps({"event": event, "time": time.time(), **fields}) + "\n")
         sys.stdout.flush()
+
+    def later(self, worker: int, responses: bytes) -> None:
+        """Count further answers on kept connections: float32 each, in seconds."""
+        for seconds in np.frombuffer(responses, np.float32).tolist():
+            self.tally.add(worker, seconds)
 
     def happened(self, now: float, what: int, worker: int) -> None:
         """Write down what happened to a worker."""
@@ -74,7 +81,7 @@ class Desk:
     crew: "Supervisor"
 
     def __init__(self, policy: Policy, n: int, options: Options, family: int) -> None:
-        self.journal = Journal(options.trace)
+        self.journal = Journal(n, options.trace)
         self.counts = self.journal.counts
         self.log = self.journal.log
         self.key_of = head.key_source(options.key)
@@ -334,6 +341,8 @@ class Desk:
         is_closed = message.kind == channel.CLOSED
         is_answered = not is_closed or bool(message.flags & channel.LAST)
         self.counts["answered" if is_answered else "closed_unanswered"] += 1
+        if is_answered:
+            self.journal.tally.add(index, now - connection.read)
         self._write_down(
             connection, index, record.ANSWERED if is_answered else record.WASTED, message, now
         )
@@ -358,6 +367,7 @@ class Desk:
         """Further requests of kept connections began or ended."""
         began, ended = int(message.first), int(message.second)
         self.counts["later"] += ended
+        self.journal.later(index, message.payload)
         response = float(np.frombuffer(message.payload, np.float32).mean()) if ended else 0.0
         now = time.monotonic()
         self._follow(

@@ -14,7 +14,7 @@ from lbsim.errors import InputError
 from live import head
 from live.connection import Connection, refusal
 
-__all__ = ["Front", "listen"]
+__all__ = ["Front", "address_of", "listen"]
 
 LINGER_S = 2.0  # a refused client has so long to read its answer before the socket closes
 ACCEPTS = 64  # connections accepted a turn, so that workers' reports are not kept waiting
@@ -350,6 +350,14 @@ class Front:
             connection.is_watched = False
             del self.handlers[connection.sock.fileno()]
             self.poller.unregister(connection.sock)
+
+
+def address_of(text: str) -> tuple[str, int]:
+    """Return the host and the port of HOST:PORT, or explain what is wrong."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65_535:
+        raise InputError(f"address = {text!r} is not of the form HOST:PORT; write 127.0.0.1:9090")
+    return host.strip("[]"), int(port)
 
 
 def listen(host: str, port: int, backlog: int, share: bool = False) -> socket.socket:

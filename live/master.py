@@ -11,11 +11,13 @@ from typing import Any
 
 from lbsim.policy import Policy
 from live import channel
+from live.admin import Admin
 from live.desk import CAPACITY, Desk
-from live.front import Front, listen
+from live.front import Front, address_of, listen
 from live.onlooker import Onlooker
 from live.options import Options, check
-from live.supervisor import STATES, Supervisor
+from live.status import snapshot
+from live.supervisor import Supervisor
 from live.worker import Door
 
 __all__ = ["Master"]
@@ -60,6 +62,7 @@ class Master:
         self.signals: list[int] = []
         self.stop_by = math.inf
         self.next_tick = 0.0
+        self.born = time.monotonic()
         self.policy = policy
         self.desk: Desk | Onlooker
         if self.options.is_kernel_s:
@@ -73,6 +76,8 @@ class Master:
             head_s=self.options.head_s, most=CAPACITY, whole=mode == "message",
         )  # fmt: skip
         self.front.is_closed = self.options.is_kernel_s
+        where = None if self.options.admin is None else address_of(self.options.admin)
+        self.admin = Admin(self.poller, self.handlers, lambda: snapshot(self), where)
         door = Door(listener, mode, self.options.exclusive, self.options.backlog)
         self.crew = Supervisor(
             self.desk, workers, most, load, self.poller, self.handlers,
@@ -90,33 +95,10 @@ class Master:
         """What to do with kinds of messages from workers that the desk does not know."""
         return self.desk.hooks
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the state of the server: plain numbers and texts, for JSON."""
-        now = time.monotonic()
-        desk = self.desk
-        workers = [
-            {
-                "worker": w.index,
-                "pid": w.pid if w.is_alive else None,
-                "state": STATES[w.state],
-                "in_flight": desk.core.in_flight[w.index] if isinstance(desk, Desk) else None,
-                "latency_s": desk.core.latency[w.index] if isinstance(desk, Desk) else None,
-                "up_s": now - w.born if w.is_alive else 0.0,
-                **w.health._asdict(),
-            }
-            for w in self.crew.workers
-        ]
-        return {
-            "mode": self.options.mode,
-            "policy": None if self.options.is_kernel_s else repr(self.policy),
-            "address": list(self.address),
-            "cpu_s": time.process_time(),
-            "open_connections": self.front.n_open,
-            "held": desk.n_held if isinstance(desk, Desk) else 0,
-            "restarts": self.crew.restarts,
-            "counts": dict(self.counts),
-            "workers": workers,
-        }
+    @property
+    def is_draining(self) -> bool:
+        """Whether it has been asked to stop."""
+        return self.stop_by < math.inf
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the process's exit status."""
@@ -125,7 +107,7 @@ class Master:
         status = 0
         self.log(
             "listening", host=self.address[0], port=self.address[1], pid=os.getpid(),
-            mode=self.options.mode,
+            mode=self.options.mode, admin=self.admin.address,
         )  # fmt: skip
         if self.options.is_kernel_s:
             self.log(
@@ -168,6 +150,7 @@ class Master:
             self.crew.stop()
         self.crew.manage_workers(now)
         self.front.expire(now)
+        self.admin.expire(now)
         self.desk.tick(now)
         if self.journal.trace is not None:
             self.journal.trace.flush()
@@ -195,6 +178,7 @@ class Master:
         self.crew.murder_workers()
         self.desk.close()
         self.front.close_all()
+        self.admin.close()
         self.poller.close()
         if self.journal.trace is not None:
             self.journal.trace.close()

@@ -13,23 +13,16 @@ __all__ = ["Onlooker"]
 
 
 class Onlooker:
-    """Hears what workers do that accept for themselves (`live.supervisor.Owner`).
-
-    Attributes
-    ----------
-    served : list of int
-        Requests that each worker has answered.
-    """
+    """Hears what workers do that accept for themselves (`live.supervisor.Owner`)."""
 
     needs_ack = False
     cookie = None
     is_quiet = True
 
     def __init__(self, n: int, options: Options) -> None:
-        self.journal = Journal(options.trace)
+        self.journal = Journal(n, options.trace)
         self.counts = self.journal.counts
         self.log = self.journal.log
-        self.served = [0] * n
         self.hooks: dict[int, Callable[[int, channel.Message], None]] = {}
 
     def tick(self, now: float) -> None:
@@ -55,13 +48,14 @@ class Onlooker:
         """A worker has answered."""
         if message.kind == channel.LATER:
             self.counts["later"] += int(message.second)
-            self.served[index] += int(message.second)
+            self.journal.later(index, message.payload)
         elif message.kind == channel.FINISHED or (
             message.kind == channel.CLOSED and not math.isnan(message.second)
         ):
             was_answered = message.kind == channel.FINISHED or bool(message.flags & channel.LAST)
             self.counts["answered" if was_answered else "closed_unanswered"] += 1
-            self.served[index] += was_answered
+            if was_answered:
+                self.journal.tally.add(index, message.third - message.first)
             self._write_down(index, message, was_answered)
         elif message.kind in self.hooks:
             self.hooks[message.kind](index, message)

@@ -57,6 +57,8 @@ class Options:
         A file for one record a handover (`live.trace`).
     seed : int
         Of the policy's generator.
+    admin : str or None
+        HOST:PORT at which `live.admin` answers, besides its Unix socket.
     """
 
     mode: str = "pass"
@@ -75,6 +77,7 @@ class Options:
     drain_s: float = 30.0
     trace: str | None = None
     seed: int = 0
+    admin: str | None = None
 
     def __post_init__(self) -> None:
         head.key_source(self.key)

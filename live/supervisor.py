@@ -61,6 +61,7 @@ class Worker:
         self.born = self.beat = self.restart_at = 0.0
         self.crashes = 0
         self.failed_boots = 0
+        self.lives = 0  # processes that it has had
         self.has_served = False
         self.is_retiring = False
         self.leave_by = math.inf
@@ -204,6 +205,7 @@ class Supervisor:
         w.pidfd = os.pidfd_open(pid)
         w.born = w.beat = now
         w.has_served = False
+        w.lives += 1
         w.leave_by = math.inf
         w.health = Health()
         self._watch(w.pidfd, select.EPOLLIN, lambda _: self.reap_worker(w))
