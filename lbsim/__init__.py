@@ -24,6 +24,7 @@ from lbsim.cluster import Cluster, Master
 from lbsim.contract import check_policy
 from lbsim.errors import InputError, PolicyError, SlowPolicyWarning
 from lbsim.experiment import Comparison, compare, sweep
+from lbsim.explorer import explore
 from lbsim.faults import Crash, Faults, Hang, Reload, SlowDown, random_crashes
 from lbsim.hashing import hash64, hash_string
 from lbsim.policy import HOLD, SHED, ClusterView, Policy, Request, least_loaded
@@ -103,6 +104,7 @@ __all__ = [
     "check_policy",
     "compare",
     "data",
+    "explore",
     "hash64",
     "hash_string",
     "least_loaded",

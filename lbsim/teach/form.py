@@ -79,7 +79,7 @@ def _order(w: Any, prediction: "Prediction", take: Any) -> Any:
     given = prediction.guess or (None,) * n
     fields = [
         w.Dropdown(
-            options=[("choose", None), *((name, name) for name in prediction.options)],
+            options=prediction.options,
             value=given[i],
             description=f"{i + 1}.",
         )

@@ -134,7 +134,7 @@ class Picture {
     const place = row.worker < 0 ? atMaster : { x: this.exit, y: this.middle(row.worker) };
     pen.globalAlpha = 1 - share;
     if (row.ending === ANSWERED) {
-      disc(pen, place.x + 22 * share, place.y, radius(row.size), {
+      disc(pen, place.x + 9 * share, place.y, radius(row.size), {
         fill: heat(row.started - row.arrival, this.data.steps), edge: INK,
       });
     } else if (row.ending !== WASTED) {

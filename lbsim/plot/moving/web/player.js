@@ -85,13 +85,14 @@ class Player {
     select.selectedIndex = Math.min(Math.max(select.selectedIndex + by, 0), select.options.length - 1);
   }
 
-  // Play by itself once it is on the screen, unless the reader's system asks for calm.
+  // Play by itself once it is on the screen, unless the reader's system asks for calm; halt
+  // while it is out of sight.
   begin() {
-    let first = !this.calm.matches;
+    let due = !this.calm.matches;
     new IntersectionObserver((entries) => {
       const visible = entries[entries.length - 1].isIntersecting;
-      if (visible && first) { first = false; this.toggle(true); }
-      else if (!visible && this.playing) this.toggle(false);
+      if (visible && due) { due = false; this.toggle(true); }
+      else if (!visible && this.playing) { due = true; this.toggle(false); }
     }, { threshold: 0.3 }).observe(this.root);
   }
 

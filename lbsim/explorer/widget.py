@@ -1,0 +1,133 @@
+"""The widget: settings as traits, the picture as one message."""
+
+from importlib.resources import files
+from time import perf_counter
+from typing import Any
+
+import anywidget
+import traitlets
+
+from lbsim.errors import InputError
+from lbsim.explorer.model import LIMITS, SLOW_REQUESTS, Settings, curve, run
+from lbsim.policy import Policy
+from lbsim.run import Run
+
+__all__ = ["Explorer"]
+
+NONE = "(none)"
+_SETTINGS = ("load", "workers", "alpha", "sticky", "policy", "other")
+
+
+def _web(name: str) -> str:
+    return (files("lbsim.explorer") / "web" / name).read_text(encoding="utf-8")
+
+
+class Explorer(anywidget.AnyWidget):
+    """Sliders and what comes of them; make one with `lbsim.explore`.
+
+    The browser sends all settings with a number, and no more before it has the answer with
+    that number: what a slider passed through in the meantime is never run.
+
+    Attributes
+    ----------
+    load, workers, alpha, sticky : float or int
+        As in `lbsim.explore`.
+    policy, other : str
+        What is shown; `other` may be "(none)".
+    runs : dict of str to Run
+        The runs behind the picture.
+    """
+
+    _esm = _web("explore.js")
+    _css = _web("explore.css")
+
+    load = traitlets.Float(0.8).tag(sync=True)
+    workers = traitlets.Int(8).tag(sync=True)
+    alpha = traitlets.Float(1.5).tag(sync=True)
+    sticky = traitlets.Float(0.0).tag(sync=True)
+    policy = traitlets.Unicode().tag(sync=True)
+    other = traitlets.Unicode(NONE).tag(sync=True)
+    asked = traitlets.Int(0).tag(sync=True)
+    answer = traitlets.Dict().tag(sync=True)
+    options = traitlets.List().tag(sync=True)
+    limits = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, policies: dict[str, Policy], first: Settings) -> None:
+        self.policies = policies
+        self.requests = first.requests
+        self.seed = first.seed
+        self.runs: dict[str, Run] = {}
+        self._is_compiled: dict[tuple[str, bool], bool] = {}
+        self._done: tuple[Any, ...] | None = None
+        names = list(policies)
+        super().__init__(
+            load=first.load,
+            workers=first.workers,
+            alpha=first.alpha,
+            sticky=first.sticky,
+            policy=names[0],
+            other=names[1] if len(names) > 1 else NONE,
+            options=[*names, NONE],
+            limits={name: list(limit) for name, limit in LIMITS.items()},
+        )
+        self.observe(self._changed, [*_SETTINGS, "asked"])
+        self._changed()
+
+    def settings(self) -> Settings:
+        """Return the settings of the sliders."""
+        return Settings(
+            round(self.load, 6),
+            self.workers,
+            round(self.alpha, 6),
+            round(self.sticky, 6),
+            self.requests,
+            self.seed,
+        )
+
+    def _changed(self, _: Any = None) -> None:
+        """Answer the settings, once: a message that sets several of them notifies each."""
+        key = (self.asked, *(getattr(self, name) for name in _SETTINGS))
+        if key == self._done:
+            return
+        self._done = key
+        try:
+            self.answer = {"number": self.asked, **self._answer()}
+        except InputError as error:
+            self.answer = {"number": self.asked, "error": str(error)}
+
+    def _answer(self) -> dict[str, Any]:
+        began = perf_counter()
+        known = len(self._is_compiled)
+        settings = self.settings()
+        self.runs = {}
+        for name in dict.fromkeys([self.policy, self.other]):
+            if name != NONE:
+                self.runs[name] = self._run(name, settings)
+        if not self.runs:
+            raise InputError("no policy is chosen; choose one")
+        curves = [curve(name, result) for name, result in self.runs.items()]
+        return {
+            "curves": curves,
+            "seconds": perf_counter() - began,
+            "compiled": len(self._is_compiled) > known,
+        }
+
+    def _run(self, name: str, settings: Settings) -> Run:
+        """Run a policy; with few requests if it cannot be compiled, which a trial tells."""
+        if name not in self.policies:
+            raise InputError(
+                f"policy = {name!r} is not among the choices ({', '.join(self.policies)}); give "
+                "it to lbsim.explore([...])"
+            )
+        few = Settings(**{**vars(settings), "requests": min(SLOW_REQUESTS, settings.requests)})
+        kind = (name, settings.sticky > 0.0)
+        if kind not in self._is_compiled:
+            trial = run(few, self.policies[name])
+            self._is_compiled[kind] = trial.source == "compiled"
+            if not self._is_compiled[kind]:
+                return trial
+        return run(settings if self._is_compiled[kind] else few, self.policies[name])
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _SETTINGS)
+        return f"Explorer({shown})"
