@@ -31,6 +31,7 @@ GAUGES = (
 )
 COUNTERS = (
     ("cpu_seconds", "cpu_s", "Processor time of the worker's present process."),
+    ("loop_busy_seconds", "busy_s", "Time in which the worker's event loop was not waiting."),
     ("restarts", "restarts", "Times that the worker was started again."),
 )
 

@@ -20,8 +20,8 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 def snapshot(master: "Master") -> dict[str, Any]:
     """Return everything worth watching; all of it fits into JSON.
 
-    Counters (``answered``, ``seconds``, ``buckets``, ``cpu_s``, ``restarts``, ``counts``) only
-    grow while their process lives: take differences. What only a dispatching master knows
+    Counters (``answered``, ``seconds``, ``buckets``, ``cpu_s``, ``busy_s``, ``restarts``,
+    ``counts``) only grow while their process lives: take differences. What only a dispatching master knows
     (``policy``, ``in_flight``) is None where the kernel chooses the worker. Times are in seconds,
     memory is in bytes, and the keys of ``buckets`` are those of `lbsim.stats.buckets` for
     microseconds.
@@ -67,6 +67,7 @@ def _worker(master: "Master", w: "Worker") -> dict[str, Any]:
         "connections": int(w.health.connections),
         "lag_s": w.health.lag_s,
         "cpu_s": w.health.cpu_s,
+        "busy_s": w.health.busy_s,
         "resident": int(w.health.resident),
         "silent_s": now - w.beat if w.is_alive else 0.0,
         "reported": w.health.at,

@@ -45,6 +45,8 @@ class Health(NamedTuple):
     """When it said so (CLOCK_MONOTONIC)."""
     resident: float = 0.0
     """Bytes of memory."""
+    busy_s: float = 0.0
+    """Time since it serves in which its event loop was not waiting (`live.idle`)."""
 
 
 class Worker:
@@ -362,7 +364,8 @@ class Supervisor:
         w.beat = time.monotonic()
         if message.kind == channel.BEAT:
             _, _, connections, lag, cpu, at, resident, *_ = message
-            w.health = Health(connections, lag, cpu, at, resident)
+            (busy,) = worker.BUSY.unpack(message.payload)
+            w.health = Health(connections, lag, cpu, at, resident, busy)
             too_much = self.memory_limit is not None and resident > self.memory_limit
             if too_much and w.state == UP and w.index not in self.reload_queue:
                 self.owner.log("memory", worker=w.index, pid=w.pid, bytes=int(resident))

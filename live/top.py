@@ -23,8 +23,8 @@ __all__ = ["fetch", "masters", "render", "watch"]
 
 QUANTILES = (0.5, 0.99)
 COLUMNS = (
-    "worker", "pid", "state", "in flight", "", "req/s", "p50", "p99", "cpu", "memory", "lag",
-    "conns", "answered", "restarts",
+    "worker", "pid", "state", "in flight", "", "req/s", "p50", "p99", "busy", "cpu", "memory",
+    "lag", "conns", "answered", "restarts",
 )  # fmt: skip
 LEFT = ("state", "")
 BAR = 12  # characters
@@ -167,7 +167,7 @@ def _row(
     p50, p99 = quantile(counts.items(), QUANTILES)
     is_same = old.get("pid") == worker["pid"]
     passed = worker["reported"] - old["reported"] if is_same else worker["age_s"]
-    used = worker["cpu_s"] - (old["cpu_s"] if is_same else 0.0)
+    used, busy = (worker[k] - (old[k] if is_same else 0.0) for k in ("cpu_s", "busy_s"))
     slots = "" if worker["slots"] is None else f"/{worker['slots']}"
     return [
         str(worker["worker"]),
@@ -178,6 +178,7 @@ def _row(
         f"{fresh / span if span > 0.0 else 0.0:,.1f}",
         _time(p50),
         _time(p99),
+        _share(busy, passed),
         _share(used, passed),
         f"{worker['resident'] / 1e6:.0f} MB",
         f"{worker['lag_s'] * 1e3:.1f} ms",

@@ -10,6 +10,7 @@ import importlib
 import os
 import signal
 import socket
+import struct
 import sys
 import time
 import traceback
@@ -19,13 +20,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from live import channel
 from live.cookies import Cookie
+from live.idle import IdleClock
 
 if TYPE_CHECKING:
     from live.asgi import Exchange, Server
 
-__all__ = ["Door", "Orders", "hooks", "run"]
+__all__ = ["BUSY", "Door", "Orders", "hooks", "run"]
 
 BEAT_S = 0.5
+BUSY = struct.Struct("<d")
+"""What a heartbeat has besides: seconds in which the loop was not waiting."""
 HANDOVERS_A_TURN = 32  # as many messages as libuv, and so Node's worker, reads in one turn
 ACCEPTS_A_TURN = 64
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -87,7 +91,9 @@ def run(end: socket.socket, orders: Orders) -> None:
         for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
             signal.signal(number, signal.SIG_IGN)
         os.environ["LIVE_WORKER"] = str(orders.index)
-        asyncio.run(_serve(end, orders))
+        clock = IdleClock()
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(clock)) as runner:
+            runner.run(_serve(end, orders, clock))
         status = 0
     except BaseException:
         text = traceback.format_exc()
@@ -118,10 +124,10 @@ def _load(load: str | Callable[[], Any]) -> Any:
     return app
 
 
-async def _serve(end: socket.socket, orders: Orders) -> None:
+async def _serve(end: socket.socket, orders: Orders, clock: IdleClock) -> None:
     from live.asgi import Server
 
-    work = Worker(end, orders)
+    work = Worker(end, orders, clock)
     server = Server(_load(orders.load), work, orders.cookie)
     await server.start()
     await work.serve(server)
@@ -131,8 +137,9 @@ async def _serve(end: socket.socket, orders: Orders) -> None:
 class Worker:
     """Takes handovers and reports on them (`live.asgi.Listener`)."""
 
-    def __init__(self, end: socket.socket, orders: Orders) -> None:
+    def __init__(self, end: socket.socket, orders: Orders, clock: IdleClock) -> None:
         self.end = end
+        self.clock = clock
         self.index = orders.index
         self.needs_ack = orders.needs_ack
         # With acknowledgements one at a time: the next may come only after this one's.
@@ -160,6 +167,8 @@ class Worker:
         if self.door is not None:
             self._open(self.door)
         self.tell(channel.pack(channel.READY, 0, time.monotonic()))
+        self.born = time.monotonic()
+        self.clock.waited_s = 0.0
         self._beat(self.loop.time())
         await self.left
 
@@ -287,14 +296,17 @@ class Worker:
             resident = int(file.read().split()[1]) * _PAGE
         self.server.set_date()
         lag = max(0.0, self.loop.time() - due)
+        now = time.monotonic()
+        busy = now - self.born - self.clock.waited_s
         self.tell(
             channel.pack(
                 channel.BEAT,
                 len(self.server.state.connections),
                 lag,
                 time.process_time(),
-                time.monotonic(),
+                now,
                 resident,
+                payload=BUSY.pack(busy),
             )
         )
         self.loop.call_later(BEAT_S, self._beat, self.loop.time() + BEAT_S)

@@ -109,6 +109,25 @@ def test_odd_visitors(serve, request_, status):
     assert live.ask().startswith(b"HTTP/1.1 200")
 
 
+def test_a_blocking_handler_makes_the_loop_busy_though_it_only_sleeps(serve):
+    live = serve("live.apps:app", "--workers", "1", "--admin", "127.0.0.1:0", up=1)
+
+    def worker():
+        return json.loads(get(live, "/status"))["workers"][0]
+
+    live.ask("/work?cpu_ms=1500")
+    seen = worker()["reported"]
+    eventually(lambda: worker()["reported"] > seen, "a heartbeat after it")
+    now = worker()
+    assert 1.5 <= now["busy_s"] <= now["age_s"]
+    assert now["cpu_s"] < 1.0
+    seen = now
+    eventually(lambda: worker()["reported"] > seen["reported"] + 1.0, "a quiet second")
+    quiet = worker()
+    passed = quiet["reported"] - seen["reported"]
+    assert quiet["busy_s"] - seen["busy_s"] < 0.5 * passed, "an idle loop waits"
+
+
 def test_where_the_kernel_chooses_what_workers_say_is_shown(serve):
     live = serve(*WORK, "--mode", "shared", up=2)
     for _ in range(6):
@@ -168,8 +187,8 @@ def snapshot(time, answered, buckets, **changes):
     worker = {
         "worker": 0, "pid": 11, "state": "up", "age_s": time, "restarts": 0, "in_flight": 3,
         "slots": 4, "answered": answered, "seconds": 1.0, "buckets": buckets, "connections": 2,
-        "lag_s": 0.0015, "cpu_s": 0.5 * time, "resident": 42_000_000, "silent_s": 0.1,
-        "reported": time,
+        "lag_s": 0.0015, "cpu_s": 0.5 * time, "busy_s": 0.75 * time,
+        "resident": 42_000_000, "silent_s": 0.1, "reported": time,
     }  # fmt: skip
     return {
         "time": time, "uptime_s": time, "pid": 7, "address": ["127.0.0.1", 80],
@@ -194,7 +213,7 @@ def test_rates_and_quantiles_are_those_of_the_interval():
     assert "lost attempts 2" in lines[3]
     row = lines[-1].split()
     assert row[:4] == ["0", "11", "up", "3/4"]
-    assert "50 %" in lines[-1], "processor time over the time between two heartbeats"
+    assert "75 %  50 %" in lines[-1], "busy and processor time between two heartbeats"
     assert "1.5 ms" in lines[-1]
     assert all(len(line) <= 60 for line in top.render(before, now, 60))
 
