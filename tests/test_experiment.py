@@ -269,3 +269,17 @@ def test_bars_are_for_what_takes_long_and_can_be_silenced(monkeypatch):
     with progress.Progress(3) as again, progress.silent(when=False):
         again.done(2)
         assert again.bar.n == 2
+
+
+@pytest.mark.parametrize("engine", ["readable", "compiled"])
+def test_a_run_shows_how_far_it_is(engine, monkeypatch):
+    from lbsim.engines import progress
+
+    told = []
+    monkeypatch.setattr(
+        progress.Progress, "done", lambda bar, steps: told.append((steps, bar.total))
+    )
+    workload = Workload.synthetic(1_200, service=lbsim.Exponential(1.0), rate=1.0, seed=2)
+    lbsim.simulate(workload, RoundRobin(), Cluster(2), engine=engine)
+    assert told
+    assert all(steps <= total == 1_200 for steps, total in told)

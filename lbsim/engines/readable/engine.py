@@ -10,6 +10,7 @@ from lbsim.engines.readable.sharing import Sharing
 from lbsim.engines.readable.supervisor import Supervisor
 from lbsim.engines.readable.timeline import Timeline
 from lbsim.engines.readable.workers import Sessions, Synchronous, Worker
+from lbsim.engines.progress import Progress
 from lbsim.engines.record import Record
 from lbsim.policy import Policy
 
@@ -19,10 +20,10 @@ __all__ = ["Stage", "run"]
 class Stage:
     """Everything that an actor may need to know of the others."""
 
-    def __init__(self, plan: Plan, policy: Policy) -> None:
+    def __init__(self, plan: Plan, policy: Policy, progress: Progress) -> None:
         self.plan = plan
         self.env = Timeline()
-        self.notes = Notebook(plan)
+        self.notes = Notebook(plan, progress)
         self.sessions = Sessions(plan)
         self.clients = Clients(self)
         self.master = Master(self, policy, new_core(plan, policy))
@@ -52,10 +53,12 @@ def run(plan: Plan, policy: Policy) -> Record:
     PolicyError
         The policy chose a worker that is not up, raised an error, or broke a type.
     """
-    stage = Stage(with_sessions(plan), checked.fresh(policy, len(plan.workers.speed)))
-    for worker in stage.workers:
-        stage.supervisor.boot(worker)
-    stage.clients.begin()
-    stage.supervisor.begin()
-    stage.env.run()
+    prepared = checked.fresh(policy, len(plan.workers.speed))
+    with Progress(plan.n) as progress:
+        stage = Stage(with_sessions(plan), prepared, progress)
+        for worker in stage.workers:
+            stage.supervisor.boot(worker)
+        stage.clients.begin()
+        stage.supervisor.begin()
+        stage.env.run()
     return stage.notes.record()

@@ -6,15 +6,21 @@ import numpy as np
 
 from lbsim.engines import record
 from lbsim.engines.plan import Plan
+from lbsim.engines.progress import Progress
 from lbsim.engines.record import Handovers, Happenings, Record
 
 __all__ = ["Notebook"]
+
+SHOWN = 500
+"""After so many requests the progress bar moves."""
 
 
 class Notebook:
     """Notes on requests, handovers and workers; `record` puts them in order."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, progress: Progress) -> None:
+        self.progress = progress
+        self.n_closed = 0
         self.copies = plan.copies
         self.arrival = np.full(plan.n, math.nan)
         self.finished = np.full(plan.n, math.nan)
@@ -59,6 +65,9 @@ class Notebook:
         """A client has its answer, or has given up for good."""
         self.finished[row] = now
         self.outcome[row] = outcome
+        self.n_closed += 1
+        if self.n_closed % SHOWN == 0:
+            self.progress.done(self.n_closed)
 
     def happened(self, now: float, what: int, worker: int, value: float = 0.0) -> None:
         """Something happened to a worker."""
