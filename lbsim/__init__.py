@@ -18,7 +18,7 @@ master's decisions), `lbsim.engines` (virtual time), `lbsim.run` and `lbsim.expe
 
 from importlib.metadata import PackageNotFoundError, version
 
-from lbsim import data, plot, policies, stats, teach, theory
+from lbsim import data, plot, policies, sessions, stats, teach, theory
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
 from lbsim.contract import check_policy
@@ -111,6 +111,7 @@ __all__ = [
     "plot",
     "policies",
     "random_crashes",
+    "sessions",
     "simulate",
     "stats",
     "sweep",
