@@ -1,4 +1,4 @@
-"""The command line: ``lbsim compare`` and ``lbsim describe``."""
+"""The command line ``lbsim``; the commands that measure are in `lbsim.cli_lab`."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import lbsim
-from lbsim import checks
+from lbsim import checks, cli_lab
 from lbsim.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,11 +22,11 @@ DEFAULT_POLICIES = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code (0, or 2 for bad input)."""
+    """Run the command line; return the exit code (0, 2 for bad input, or the command's own)."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        status = options.run(options)
     except InputError as error:
         print(f"lbsim: {error}", file=sys.stderr)
         return 2
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("lbsim: stopped; nothing was written", file=sys.stderr)
         return 130
-    return 0
+    return status or 0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -103,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     describe = commands.add_parser("describe", help="say what a trace is like")
     describe.set_defaults(run=_describe)
     _add_trace(describe)
+    cli_lab.add_commands(commands, _add_trace, _read)
     return parser
 
 

@@ -8,11 +8,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-__all__ = ["STEAL_LIMIT", "Disturbance", "Watch", "facts"]
+__all__ = ["STEAL_LIMIT", "WAITING_LIMIT", "Disturbance", "Watch", "facts", "wait_for_quiet"]
 
 STEAL_LIMIT = 0.02
 """Share of the processors' time that others may take from a virtual machine before what was
 measured on it is not trusted."""
+
+WAITING_LIMIT = 0.25
+"""Share of time in which some process may wait for a processor, where nothing of ours computes."""
 
 
 def facts() -> dict[str, Any]:
@@ -48,7 +51,7 @@ class Disturbance:
     @property
     def is_quiet(self) -> bool:
         """Whether what was measured meanwhile may be trusted."""
-        return self.steal <= STEAL_LIMIT
+        return self.steal <= STEAL_LIMIT and not self.waiting > WAITING_LIMIT
 
     def __str__(self) -> str:
         return (
@@ -104,3 +107,23 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def wait_for_quiet(patience_s: float, busy: float = 0.25) -> bool:
+    """Wait until the processors have little to do, and say whether they came to that.
+
+    Parameters
+    ----------
+    patience_s : float
+        How long to wait, in seconds.
+    busy : float, default 0.25
+        The share of a second in which they may do something.
+    """
+    until = time.monotonic() + patience_s
+    while True:
+        watch = Watch()
+        time.sleep(1.0)
+        if watch.look().busy <= busy:
+            return True
+        if time.monotonic() >= until:
+            return False

@@ -1,0 +1,374 @@
+"""Every policy, simulated and measured on the same requests."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lbsim import stats
+from lbsim.calibration import Calibration
+from lbsim.client import Client
+from lbsim.cluster import Cluster
+from lbsim.errors import InputError
+from lbsim.policies import NodeCluster, SharedAccept
+from lbsim.policy import Policy
+from lbsim.simulate import simulate
+from live.lab.pair import LEAST, Pair
+from live.machine import Disturbance, Watch
+from live.measured import MeasuredRun
+from live.measuring import measure, measure_against
+from live.peers import node_cluster
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lbsim.workload import Workload
+
+__all__ = ["REPLAYS", "Study", "Teller", "requests_for", "study"]
+
+REPLAYS = 200
+"""Simulated replays of each policy."""
+
+OVERHEAD_S = 2.5
+"""About how long a measured run takes beside its requests: a server starts and stops."""
+
+
+class Teller(Protocol):
+    """Hears how a study goes on."""
+
+    def stage(self, text: str) -> None:
+        """Something else begins."""
+
+    def progress(self, done: int, total: int) -> None:
+        """So many requests of the present run are over."""
+
+
+class _Silent:
+    def stage(self, text: str) -> None:
+        pass
+
+    def progress(self, done: int, total: int) -> None:
+        pass
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What a study found.
+
+    Attributes
+    ----------
+    workload : Workload
+    cluster : Cluster
+        Without the machine's costs.
+    calibration : Calibration
+    pairs : list of Pair
+        One per policy, in the order asked for.
+    seed : int
+    disturbance : Disturbance
+        What the machine did meanwhile.
+    is_complete : bool
+        False if it was stopped.
+    busy : {"sleep", "spin"}
+        What computing was.
+    notes : list of str
+    """
+
+    workload: "Workload"
+    cluster: Cluster
+    calibration: Calibration
+    pairs: list[Pair]
+    seed: int
+    disturbance: Disturbance
+    is_complete: bool
+    busy: str = "sleep"
+    notes: list[str] = field(default_factory=list)
+
+    # --- tables ------------------------------------------------------------------------------
+
+    def quantiles(self) -> "pd.DataFrame":
+        """Return `Pair.quantiles` of every policy."""
+        return _concat([pair.quantiles(self.seed) for pair in self.pairs])
+
+    def distances(self) -> "pd.DataFrame":
+        """Return `Pair.distances` of every policy."""
+        import pandas as pd
+
+        return pd.DataFrame([pair.distances() for pair in self.pairs])
+
+    def breakdown(self) -> "pd.DataFrame":
+        """Return `Pair.breakdown` of every policy."""
+        return _concat([pair.breakdown() for pair in self.pairs])
+
+    def losses(self) -> "pd.DataFrame":
+        """Return `Pair.losses` of every policy."""
+        return _concat([pair.losses() for pair in self.pairs])
+
+    def ranking(self, q: float = 0.99) -> "pd.DataFrame":
+        """Rank the policies by a quantile, measured and simulated.
+
+        Returns
+        -------
+        DataFrame
+            One row per policy: `measured` with its block bootstrap interval, `simulated` with
+            its prediction interval (seconds), and the two ranks.
+        """
+        import pandas as pd
+
+        rows = []
+        for pair in self.pairs:
+            ok = pair.answered()
+            low, middle, high = pair.prediction.of(ok).interval(q)
+            (interval,) = stats.quantile_intervals(pair.measured.latency[ok], [q], seed=self.seed)
+            rows.append(
+                {
+                    "policy": pair.name,
+                    "measured": interval.estimate,
+                    "measured_low": interval.low,
+                    "measured_high": interval.high,
+                    "simulated": middle,
+                    "simulated_low": low,
+                    "simulated_high": high,
+                }
+            )
+        table = pd.DataFrame(rows)
+        for source in ("measured", "simulated"):
+            table[f"{source}_rank"] = table[source].rank().astype(int)
+        return table.sort_values("measured", ignore_index=True)
+
+    def disagreements(self, q: float = 0.99) -> list[tuple[str, str]]:
+        """Return the pairs of policies that are ranked differently, and not by chance.
+
+        That is: neither their measured nor their simulated intervals overlap, and the order is
+        not the same.
+        """
+        table = self.ranking(q).set_index("policy")
+        found = []
+        for i, one in enumerate(table.index):
+            for other in table.index[i + 1 :]:
+                orders = {
+                    source: _order(table.loc[one], table.loc[other], source)
+                    for source in ("measured", "simulated")
+                }
+                if orders["measured"] * orders["simulated"] < 0:
+                    found.append((str(one), str(other)))
+        return found
+
+    def failures(self, confidence: float = 0.95) -> list[str]:
+        """Return in words what is out of its band, our own server only.
+
+        Parameters
+        ----------
+        confidence : float, default 0.95
+            Of the prediction intervals.
+        """
+        words = [line for pair in self.pairs for line in pair.failures(self.seed, confidence)]
+        return words + [
+            f"{one} and {other} are ranked the other way round by p99"
+            for one, other in self.disagreements()
+        ]
+
+    @property
+    def noise(self) -> list[str]:
+        """Why these measurements are not to be trusted; nothing if they are."""
+        words = [
+            f"{pair.name} ({server}): {run.lateness}"
+            for pair in self.pairs
+            for server, run in {"live": pair.measured, **pair.peers}.items()
+            if not run.lateness.is_valid
+        ]
+        if not self.disturbance.is_quiet and self.busy == "sleep":
+            words.append(f"the machine was not ours alone: {self.disturbance}")
+        return words
+
+    # --- files -------------------------------------------------------------------------------
+
+    def save(self, directory: Path) -> Path:
+        """Write the page and tidy tables; an earlier study in that place is replaced."""
+        from live.lab.files import write_all
+
+        return write_all(self, directory)
+
+
+def study(
+    workload: "Workload",
+    policies: Mapping[str, Policy],
+    cluster: Cluster,
+    *,
+    calibration: Calibration | None = None,
+    replays: int = REPLAYS,
+    seed: int = 1,
+    client: Client | None = None,
+    busy: str = "sleep",
+    node: bool = True,
+    against: str | None = None,
+    teller: Teller | None = None,
+) -> Study:
+    """Simulate and measure every policy on the same requests.
+
+    Parameters
+    ----------
+    workload : Workload
+    policies : mapping of str to Policy
+    cluster : Cluster
+        As for `live.measure`.
+    calibration : Calibration, optional
+        Measured now if not given.
+    replays : int, default 200
+    seed : int, default 1
+        Of the policies' chance and the jitter.
+    client, busy
+        As for `live.measure`.
+    node : bool, default True
+        Measure Node.js's cluster too, for `NodeCluster` and `SharedAccept`, if there is a ``node``.
+    against : str, optional
+        URL of a server that is measured too, and compared with every policy.
+    teller : Teller, optional
+
+    Returns
+    -------
+    Study
+        Of the policies that were done, if it is interrupted (Ctrl-C).
+    """
+    _check(policies)
+    teller = _Silent() if teller is None else teller
+    watch = Watch()
+    if calibration is None:
+        from live.calibrate import calibrate
+
+        calibration = calibrate(say=teller.stage)
+    pairs: list[Pair] = []
+    is_complete = True
+    notes: list[str] = []
+
+    def count(done: int) -> None:
+        teller.progress(done, len(workload))
+
+    def keep(run: MeasuredRun) -> MeasuredRun | None:
+        nonlocal is_complete
+        is_complete = is_complete and run.replay.is_complete
+        return run if int((run.outcome == 0).sum()) >= LEAST else None
+
+    others: dict[str, MeasuredRun] = {}
+    try:
+        if against is not None:
+            teller.stage(f"measuring {against}")
+            first = next(iter(policies.values()))
+            run = keep(
+                measure_against(workload, against, first, cluster, client=client, progress=count)
+            )
+            if run is not None:
+                others[against] = run
+        for name, policy in policies.items():
+            if not is_complete:
+                break
+            teller.stage(f"{name}: simulating {replays} replays")
+            prediction = calibration.predict(
+                workload,
+                policy,
+                cluster,
+                replays=replays,
+                seed=seed,
+                jitter_seed=seed,
+                client=client,
+            )
+            bare = simulate(workload, policy, cluster, seed=seed, client=client)
+            teller.stage(f"{name}: measuring {len(workload):,} requests")
+            measured = keep(
+                measure(
+                    workload, policy, cluster, seed=seed, client=client, busy=busy, progress=count
+                )
+            )
+            if measured is None:
+                break
+            peers = dict(others)
+            if node and is_complete:
+                peers.update(_node(workload, policy, cluster, client, teller, count, keep, notes))
+            pairs.append(Pair(name, bare, prediction, measured, peers))
+    except KeyboardInterrupt:
+        is_complete = False
+    if not pairs:
+        raise InputError("stopped before the first policy was measured; nothing was written")
+    return Study(
+        workload, cluster, calibration, pairs, seed, watch.look(), is_complete, busy, notes
+    )
+
+
+def requests_for(budget_s: float, rate: float, runs: int, calibrates: bool) -> int:
+    """Return how many requests of each run fit into a budget.
+
+    Parameters
+    ----------
+    budget_s : float
+        Seconds for everything.
+    rate : float
+        Requests a second.
+    runs : int
+        How many are measured.
+    calibrates : bool
+        Whether the calibration is in the budget too.
+    """
+    left = budget_s * 0.85 - runs * OVERHEAD_S - (20.0 if calibrates else 0.0)
+    n = int(max(0.0, left) / runs * rate)
+    if n < 2 * LEAST:
+        raise InputError(
+            f"a budget of {budget_s:g} s leaves {n} requests for each of {runs} measured runs; "
+            "give a larger --budget or fewer policies"
+        )
+    return n
+
+
+# --- private parts ---------------------------------------------------------------------------
+
+
+def _check(policies: Mapping[str, Policy]) -> None:
+    if not policies:
+        raise InputError("there are 0 policies to study; give at least 1")
+    for name, policy in policies.items():
+        if policy.oracle:
+            raise InputError(
+                f"{name} needs the true service times, which no real master knows; leave it out, "
+                "or compare it by simulation alone (lbsim compare)"
+            )
+
+
+def _node(
+    workload: "Workload",
+    policy: Policy,
+    cluster: Cluster,
+    client: Client | None,
+    teller: Teller,
+    count: Callable[[int], None],
+    keep: Callable[[MeasuredRun], MeasuredRun | None],
+    notes: list[str],
+) -> dict[str, MeasuredRun]:
+    """Measure Node.js's cluster where a policy is a model of it."""
+    scheduling = {NodeCluster: "rr", SharedAccept: "none"}.get(type(policy))
+    if scheduling is None or set(cluster.speeds) != {1.0} or cluster.faults.schedule:
+        return {}
+    if shutil.which("node") is None:
+        notes.append("There is no node on this machine, so its own curve is missing.")
+        return {}
+    with node_cluster(cluster.workers, scheduling) as peer:
+        name = f"Node {peer.version} {'SCHED_RR' if scheduling == 'rr' else 'SCHED_NONE'}"
+        teller.stage(f"measuring {name}")
+        url = f"http://{peer.address[0]}:{peer.address[1]}"
+        run = keep(
+            measure_against(
+                workload, url, policy, cluster, pids=peer.pids, client=client, progress=count
+            )
+        )
+    return {} if run is None else {name: run}
+
+
+def _concat(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.concat(tables, ignore_index=True)
+
+
+def _order(one: Any, other: Any, source: str) -> int:
+    """Return -1 or 1 if the intervals are apart, else 0."""
+    if one[f"{source}_high"] < other[f"{source}_low"]:
+        return -1
+    return int(one[f"{source}_low"] > other[f"{source}_high"])
