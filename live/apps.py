@@ -96,7 +96,8 @@ def make(
         if not opened:
             opened.append(Memory() if store is None else store())
         if opened[0].get(key) is None:
-            await wait(miss_ms / 1000)
+            if miss_ms > 0:
+                await wait(miss_ms / 1000)
             opened[0].put(key, STATE)
             scope["live"].value = miss_ms / 1000
 

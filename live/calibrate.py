@@ -102,7 +102,7 @@ def _sparse(seconds: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _flood(seconds: float) -> tuple[float, float, float]:
-    """Return the master's seconds to accept and read, for everything, and for a byte more."""
+    """Return the master's seconds to accept and decide, for everything, and for a byte more."""
     small, accept_s = _master_time(seconds / 2, 0.0)
     large, _ = _master_time(seconds / 2, PAYLOAD)
     return min(accept_s, small), small, max(0.0, (large - small) / PAYLOAD)
@@ -119,7 +119,7 @@ def _master_time(seconds: float, payload: float) -> tuple[float, float]:
         seen = replay(Task.of(workload, running.crew.address))
         spent = _processor_time(running.crew.master_pid) - before
         stamps, _ = running.stop(seen.start)
-    return spent / n, float(np.median(stamps["read"] - stamps["accept"]))
+    return spent / n, float(np.median(stamps["decided"] - stamps["accept"]))
 
 
 def _processor_time(pid: int) -> float:

@@ -20,8 +20,8 @@ __all__ = ["PHASES", "MeasuredRun", "record_of", "record_of_client"]
 PHASES = {
     "client": "from when the request was due until it was sent",
     "accept": "until the master had accepted its connection",
-    "master": "until the master had read it; and again to choose and pass it to a worker",
-    "held": "waiting at the master for a worker, also after the death of another",
+    "master": "until the master had read it; and again to pass it to a worker",
+    "held": "the policy's decision, and waiting at the master for a worker where there is none",
     "queue": "waiting at that worker for others to be served",
     "ipc": "until the free worker took it off its channel, and called its handler",
     "service": "in the handler",
@@ -159,7 +159,7 @@ def record_of(
         started=rows["started"],
         ended=ended,
         ending=rows["ending"].astype(np.int8),
-        miss=np.nan_to_num(rows["miss"]) > 0.0,
+        miss=~np.isnan(rows["miss"]),
     )
     shown = happenings[happenings["time"] >= 0.0]
     events = Happenings(

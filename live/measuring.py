@@ -22,16 +22,17 @@ from lbsim.policy import Policy
 from live.child import Job
 from live.client import Replay, Task, replay
 from live.crew import Crew, carry_out, private_directory
+from live.homes import Homes
 from live.machine import Watch, facts
 from live.measured import MeasuredRun, record_of, record_of_client
+from live.options import MODES
 from live.speed import Speed, sleeper, spinner
 
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["BUSY", "MODES", "Running", "measure", "measure_against", "server"]
+__all__ = ["BUSY", "Running", "measure", "measure_against", "server"]
 
-MODES = ("pass",)
 BUSY = ("sleep", "spin")
 
 Progress = Callable[[int], None]
@@ -68,13 +69,16 @@ def measure(
         Not changed: the master uses a copy. Not an oracle.
     cluster : Cluster, optional
         Workers, speeds, slots, weights, faults and retry rule, carried out for real: a `Crash`
-        is SIGKILL, a `Hang` SIGSTOP and SIGCONT, a `Reload` SIGHUP. Costs (`master`,
+        is SIGKILL, a `Hang` SIGSTOP and SIGCONT, a `Reload` SIGHUP. A request whose session is
+        elsewhere really waits for `session_miss_s`. Costs (`master`,
         `overhead_s` and others) and restart times are the machine's own here. Discipline "fcfs":
         waiting blocks the worker as computing does; "event_loop": it is awaited.
     workers : int, optional
         Or only how many; they are event loops.
-    mode : {"pass"}
-        "pass": the master passes the connection.
+    mode : {"pass", "message", "shared", "reuseport"}
+        "pass": the master passes the connection. "message": it passes the request itself, so that
+        payload costs. "shared", "reuseport": the kernel chooses the worker, and the policy is
+        only what it is believed to do.
     seed : int, default 0
         Of the policy's chance: the same seed, the same choices as in the simulator.
     client : Client, optional
@@ -112,12 +116,15 @@ def measure(
     client = Client() if client is None else client
     plan = make_plan(workload, cluster, client, seed)
     watch = Watch()
-    with server(policy, cluster, seed=plan.policy_seed, busy=busy, app=app) as running:
+    with server(
+        policy, cluster, mode=mode, seed=plan.policy_seed, busy=busy, app=app, keys=workload.key
+    ) as running:
         task = Task.of(
             _as_sent(workload, cluster),
             running.crew.address,
             client,
             key_from=key_from,
+            miss_s=cluster.session_miss_s,
             jitter_seed=plan.patience.jitter_seed,
             grace_s=grace_s,
         )
@@ -225,24 +232,30 @@ def server(
     policy: Policy,
     cluster: Cluster,
     *,
+    mode: str = "pass",
     seed: int = 0,
     busy: str = "sleep",
     app: Any = None,
+    keys: np.ndarray | None = None,
 ) -> Iterator[Running]:
     """Run a server with a cluster's workers until the block is left.
 
     Parameters
     ----------
-    policy, cluster, busy, app
+    policy, cluster, mode, busy, app
         As for `measure`.
     seed : int
         Of the policy's generator itself.
+    keys : ndarray of int64, optional
+        Session keys that requests will have; only these have a home.
     """
     with private_directory() as place:
         trace, origin = place / "trace", place / "origin"
-        load = app if isinstance(app, str) else partial(_load, app, cluster, busy, origin)
+        homes = Homes(place / "homes", np.zeros(0, np.int64) if keys is None else keys)
+        load = app if isinstance(app, str) else partial(_load, app, cluster, busy, origin, homes)
         options: dict[str, Any] = {
             "workers": cluster.workers,
+            "mode": mode,
             "key": "number:key",
             "max_attempts": cluster.max_attempts,
             "slots": cluster.slots,
@@ -308,7 +321,7 @@ def _as_sent(workload: "Workload", cluster: Cluster) -> "Workload":
     )
 
 
-def _load(app: Any, cluster: Cluster, busy: str, origin: Path) -> Any:
+def _load(app: Any, cluster: Cluster, busy: str, origin: Path, homes: Homes) -> Any:
     """Make the application, in a worker."""
     if app is not None:
         return app
@@ -317,8 +330,10 @@ def _load(app: Any, cluster: Cluster, busy: str, origin: Path) -> Any:
     worker = int(os.environ["LIVE_WORKER"])
     if busy == "spin":
         # A stopped process computes nothing by itself.
-        return make(block=spinner(Speed.of(cluster, worker, hangs=False), origin))
-    return make(block=sleeper(Speed.of(cluster, worker), origin))
+        block = spinner(Speed.of(cluster, worker, hangs=False), origin)
+    else:
+        block = sleeper(Speed.of(cluster, worker), origin)
+    return make(block=block, store=homes.open)
 
 
 def read_trace(path: Path, start: float) -> tuple[np.ndarray, np.ndarray]:

@@ -79,6 +79,7 @@ class Task:
         *,
         path: str = "/work",
         key_from: str = "query",
+        miss_s: float = 0.0,
         jitter_seed: int = 0,
         keep_alive: bool = False,
         grace_s: float = 60.0,
@@ -97,6 +98,8 @@ class Task:
         path : str, default "/work"
         key_from : {"query", "header", "cookie", "ip"}
             How the key is sent: ``key=``, ``X-Key:``, ``Cookie: key=``, or as an address.
+        miss_s : float, default 0
+            What a session that is elsewhere costs, in seconds (``miss_ms``).
         jitter_seed : int, default 0
             Of the retries' jitter.
         keep_alive : bool, default False
@@ -113,7 +116,7 @@ class Task:
             workload.arrival,
             workload.think if clients else np.zeros(len(workload)),
             clients,
-            _queries(workload, key_from, address, keep_alive),
+            _queries(workload, key_from, address, keep_alive, miss_s),
             workload.payload.astype(np.int64),
             np.where(
                 (workload.key >= 0) & (key_from == "ip"), 1 + workload.key % _LOOPBACK_HOSTS, 0
@@ -202,7 +205,11 @@ class Task:
 
 
 def _queries(
-    workload: "Workload", key_from: str, address: tuple[str, int], keep_alive: bool
+    workload: "Workload",
+    key_from: str,
+    address: tuple[str, int],
+    keep_alive: bool,
+    miss_s: float,
 ) -> tuple[bytes, ...]:
     """Return what follows the ticket in each request: the rest of the query, and the fields."""
     fields = f" HTTP/1.1\r\nHost: {address[0]}:{address[1]}" + (
@@ -228,6 +235,8 @@ def _queries(
         if size == size:  # not NaN
             query += f"&size={size!r}"
         end = fields
+        if key >= 0 and miss_s > 0:
+            query += f"&miss_ms={miss_s * 1e3:.6f}"
         if key >= 0:
             if key_from == "query":
                 query += f"&key={key}"

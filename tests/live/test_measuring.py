@@ -131,6 +131,29 @@ def test_a_blocking_worker_waits_in_place_and_an_event_loop_does_not():
     assert overlapped.finished.max() < in_turn.finished.max()
 
 
+@pytest.mark.parametrize("policy", [policies.RoundRobin(), policies.Sticky()])
+def test_a_session_that_is_elsewhere_is_fetched_as_in_the_simulator(policy):
+    cluster = loop(3, session_miss_s=0.02)
+    n = 30
+    workload = Workload.from_arrays(np.arange(n) * 0.03, np.full(n, 1e-3), key=np.arange(n) % 4)
+    run = live.measure(workload, policy, cluster)
+    simulated = simulate(workload, policy, cluster)
+    assert np.array_equal(run.worker, simulated.worker)
+    assert np.array_equal(run.miss, simulated.miss)
+    assert (run.latency[run.miss] >= 0.02).all()
+    assert run.summary()["moved"] == simulated.summary()["moved"]
+
+
+@pytest.mark.parametrize("mode", ["message", "shared", "reuseport"])
+def test_other_modes(mode):
+    workload = short(60, loop(2), load=0.3)
+    run = live.measure(workload, policies.SharedAccept(), workers=2, mode=mode)
+    assert (run.outcome == OK).all()
+    assert set(run.worker) <= {0, 1}
+    assert (run.started >= run.arrival).all()
+    assert (run.finished >= run.started).all()
+
+
 def test_clients_that_give_up():
     workload = Workload.from_arrays([0.0, 0.01], [0.6, 0.001])
     run = live.measure(
