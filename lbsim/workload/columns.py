@@ -1,16 +1,18 @@
 """The columns of a workload: one row a request, one array a column."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lbsim.errors import InputError
+from lbsim.workload.arrivals import BLOCK
 from lbsim.workload.keys import NO_KEY, keys_of
 from lbsim.workload.laws import FloatArray
 
-__all__ = ["Columns", "IntArray", "from_given", "join", "recut"]
+__all__ = ["Columns", "IntArray", "constant", "from_given", "join", "recut"]
 
 IntArray = NDArray[np.int64]
 
@@ -53,8 +55,32 @@ class Columns(NamedTuple):
 
 
 def join(parts: Sequence[Columns]) -> Columns:
-    """Join pieces of a workload end to end."""
-    return Columns._make(np.concatenate(column) for column in zip(*parts, strict=True))
+    """Join pieces of a workload end to end.
+
+    Columns whose pieces are the same arrays are joined once: half of them are constant.
+    """
+    joined: dict[tuple[Any, ...], Any] = {}
+    found = []
+    for pieces in zip(*parts, strict=True):
+        key = (pieces[0].dtype, *((piece.ctypes.data, len(piece)) for piece in pieces))
+        if key not in joined:
+            is_lasting = len(pieces) == 1 and _is_constant(pieces[0])
+            joined[key] = pieces[0] if is_lasting else np.concatenate(pieces)
+        found.append(joined[key])
+    return Columns._make(found)
+
+
+@lru_cache(maxsize=32)
+def constant(value: float, kind: type[np.float64] | type[np.int64]) -> Any:
+    """Return a block of equal numbers, read-only; the same array for all who ask."""
+    block = np.full(BLOCK, value, kind)
+    block.flags.writeable = False
+    return block
+
+
+def _is_constant(piece: Any) -> bool:
+    """Say whether a column is part of a `constant`: what is drawn is read-only only in views."""
+    return piece.base is not None and not piece.base.flags.writeable
 
 
 def recut(pieces: Iterable[Columns], size: int) -> Iterator[Columns]:

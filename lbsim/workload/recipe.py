@@ -15,7 +15,7 @@ import numpy as np
 from lbsim import checks
 from lbsim.hashing import hash64_array
 from lbsim.workload.arrivals import BLOCK, Arrivals, ClosedLoop
-from lbsim.workload.columns import Columns
+from lbsim.workload.columns import Columns, constant
 from lbsim.workload.given import as_law
 from lbsim.workload.laws import Deterministic, Law
 
@@ -106,7 +106,7 @@ class Recipe:
         What is the same for all requests is one array that the pieces share: in a long run,
         writing it again and again would take longer than drawing the rest.
         """
-        unknown = np.full(BLOCK, np.nan)
+        unknown = constant(np.nan, np.float64)
         drawn = zip(self._arrivals(), self._keys(), self._marks(), self._extras(), strict=False)
         pieces = itertools.islice(drawn, -(-self.n // BLOCK))
         for i, (times, keys, marks, extras) in enumerate(pieces):
@@ -154,13 +154,13 @@ class Recipe:
                 client = np.arange(first, first + BLOCK, dtype=np.int64) % self.arrivals.clients
                 yield np.full(BLOCK, np.nan), client, self.arrivals.think.draw(rng, BLOCK)
         else:
-            nobody, never = np.full(BLOCK, -1, np.int64), np.zeros(BLOCK)
+            nobody, never = constant(-1, np.int64), constant(0.0, np.float64)
             for times in self.arrivals.stream(self._stream(ARRIVALS), self.rate):
                 yield times, nobody, never
 
     def _keys(self) -> Iterator[np.ndarray]:
         if self.sessions is None:
-            yield from itertools.repeat(np.full(BLOCK, -1, np.int64))
+            yield from itertools.repeat(constant(-1, np.int64))
             return
         rng = self._stream(KEYS)
         edges = np.cumsum(self.sessions.shares())[:-1]
@@ -180,7 +180,7 @@ class Recipe:
         kind_edges = np.cumsum([kind.share for kind in kinds])[:-1]
         own = np.array([kind.priority for kind in kinds], np.int64)
         edges = None if self.priorities is None else np.cumsum(self.priorities)[:-1]
-        number, priority = np.zeros(BLOCK, np.int64), np.full(BLOCK, own[0])
+        number, priority = constant(0, np.int64), constant(int(own[0]), np.int64)
         while True:
             if len(kinds) == 1:
                 cpu, wait = next(computing[0]), next(waiting[0])
@@ -214,6 +214,6 @@ class Recipe:
 def _draws(law: Law, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Yield blocks of a law's draws; of a constant, the same block again and again."""
     if isinstance(law, Deterministic):
-        yield from itertools.repeat(law.draw(rng, BLOCK))
+        yield from itertools.repeat(constant(law.mean, np.float64))
     while True:
         yield law.draw(rng, BLOCK)

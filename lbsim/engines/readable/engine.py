@@ -2,6 +2,7 @@
 
 from lbsim import checked
 from lbsim.engines.plan import EVENT_LOOP, FCFS, Plan, new_core, with_sessions
+from lbsim.engines.progress import Progress
 from lbsim.engines.readable.clients import Clients
 from lbsim.engines.readable.event_loop import EventLoop
 from lbsim.engines.readable.master import Master
@@ -10,7 +11,6 @@ from lbsim.engines.readable.sharing import Sharing
 from lbsim.engines.readable.supervisor import Supervisor
 from lbsim.engines.readable.timeline import Timeline
 from lbsim.engines.readable.workers import Sessions, Synchronous, Worker
-from lbsim.engines.progress import Progress
 from lbsim.engines.record import Record
 from lbsim.policy import Policy
 
