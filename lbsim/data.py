@@ -1,13 +1,16 @@
-"""The workload that ships: heavy-tailed, with sessions, kinds of request and size estimates."""
+"""What ships: a heavy-tailed workload, and recordings of runs that were measured."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lbsim.errors import InputError
 from lbsim.workload import BoundedPareto, Exponential, Kind, Sessions, Workload
 
 if TYPE_CHECKING:
     from lbsim.cluster import Cluster
+    from lbsim.run import Run
 
-__all__ = ["heavy_tailed"]
+__all__ = ["heavy_tailed", "load", "names"]
 
 
 def heavy_tailed(
@@ -52,3 +55,32 @@ def heavy_tailed(
         allow_overload=allow_overload,
         name="heavy_tailed",
     )
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the recordings that ship."""
+    return tuple(sorted(path.stem for path in _place().glob("*.parquet")))
+
+
+def load(name: str) -> "dict[str, Run]":
+    """Load a recording: runs that were measured by this project, and simulated ones beside them.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`. ``lbsim.recordings.about`` tells on what machine it was made.
+
+    Returns
+    -------
+    dict of str to Run
+    """
+    from lbsim.recordings import load as read
+
+    if name not in names():
+        known = ", ".join(names()) or "none"
+        raise InputError(f"recording {name!r} is not known; there is {known}")
+    return read(_place() / f"{name}.parquet")
+
+
+def _place() -> Path:
+    return Path(__file__).with_name("recorded")
