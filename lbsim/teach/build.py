@@ -24,6 +24,7 @@ __all__ = ["build", "execute", "students"]
 
 Progress = Callable[[str], None]
 TIMEOUT_S = 900.0  # of one cell
+WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 def students(source: Path, target: Path) -> list[Path]:
@@ -146,9 +147,15 @@ def _write(path: Path, text: str) -> None:
 def _rendered(notebook: Any, heading: str) -> str:
     nbconvert = sources.need("nbconvert")
     for cell in notebook.cells:
+        # A widget lives only in a running notebook. On a page a result's text stands for it, and
+        # what was only displayed (a progress bar) is left out.
+        kept = []
         for output in cell.get("outputs", ()):
-            # A widget lives only in a running notebook; on a page its text stands for it.
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+            was_widget = output.get("data", {}).pop(WIDGET, None) is not None
+            if not (was_widget and output["output_type"] == "display_data"):
+                kept.append(output)
+        if "outputs" in cell:
+            cell.outputs = kept
     templates = _template_directories()
     # No address of any other host: a classroom may be offline, and a page that loads something
     # tells somebody who reads it.
