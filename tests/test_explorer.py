@@ -134,3 +134,10 @@ def test_without_widgets_the_remedy_is_told(monkeypatch):
     monkeypatch.delitem(sys.modules, "lbsim.explorer.widget", raising=False)
     with pytest.raises(InputError, match=r"anywidget.* pip install 'lbsim\[notebook\]'"):
         lbsim.explore()
+
+
+def test_a_saved_page_shows_a_picture_in_place_of_the_sliders(explorer):
+    bundle, _ = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert 'src="data:image/png;base64,' in bundle["text/html"]
+    assert "policy=&#x27;RoundRobin&#x27;" in bundle["text/html"]

@@ -1,5 +1,8 @@
 """The widget: settings as traits, the picture as one message."""
 
+import base64
+import html
+import io
 from importlib.resources import files
 from time import perf_counter
 from typing import Any
@@ -7,6 +10,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from lbsim import plot
 from lbsim.errors import InputError
 from lbsim.explorer.model import LIMITS, SLOW_REQUESTS, Settings, curve, run
 from lbsim.policy import Policy
@@ -20,6 +24,21 @@ _SETTINGS = ("load", "workers", "alpha", "sticky", "policy", "other")
 
 def _web(name: str) -> str:
     return (files("lbsim.explorer") / "web" / name).read_text(encoding="utf-8")
+
+
+def _still(runs: dict[str, Run], caption: str) -> str:
+    """Return the curves as they are now, as HTML that needs nothing else."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    plot.ccdf(runs, figure.add_subplot())
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return (
+        f'<img src="data:image/png;base64,{data}" alt="Share of requests that took longer than x">'
+        f"<p>{html.escape(caption)}: the sliders move in a running notebook.</p>"
+    )
 
 
 class Explorer(anywidget.AnyWidget):
@@ -127,6 +146,13 @@ class Explorer(anywidget.AnyWidget):
             if not self._is_compiled[kind]:
                 return trial
         return run(settings if self._is_compiled[kind] else few, self.policies[name])
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Show the widget; where no kernel runs, in a saved page, a picture stands for it."""
+        shown = super()._repr_mimebundle_(**options)
+        if shown is not None and self.runs:
+            shown[0]["text/html"] = _still(self.runs, repr(self))
+        return shown
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _SETTINGS)

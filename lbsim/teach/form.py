@@ -23,6 +23,8 @@ def bundle(prediction: "Prediction") -> dict[str, Any] | None:
         return None  # a terminal: nobody would draw the widget
     shown: dict[str, Any] = _form(ipywidgets, prediction)._repr_mimebundle_()
     shown["text/plain"] = repr(prediction)
+    # For a saved page, where no kernel runs.
+    shown["text/html"] = f"<b>{html.escape(prediction.question)}</b><br>{_echo(prediction)}"
     return shown
 
 

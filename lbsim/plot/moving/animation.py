@@ -83,7 +83,7 @@ class Animation:
         # A frame of its own: several on a page do not meet, and its script sees nothing else.
         return (
             f'<iframe title="{html.escape(self.title)}" sandbox="allow-scripts" '
-            f'style="width:100%;height:{height}px;border:1px solid #ddd" '
+            f'style="width:100%;height:{height}px;border:1px solid #ddd;box-sizing:border-box" '
             f'srcdoc="{html.escape(self.html())}"></iframe>'
         )
 

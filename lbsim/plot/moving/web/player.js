@@ -199,8 +199,8 @@ function drawChart(canvas, panels, paths, t, ticks) {
     columns.forEach((value, x) => pen.lineTo(x, y(value)));
     pen.stroke();
     pen.setLineDash([]);
-    for (const [time, what] of panels[i].events) {
-      if (what === CRASH && time >= 0) text(pen, "✕", (time / ticks) * width, 7, { bold: true, align: "center", colour: PANEL[i] });
+    for (const [time, what, worker] of panels[i].events) {
+      if (what === CRASH && time >= 0) text(pen, `✕${worker}`, (time / ticks) * width, 7, { bold: true, align: "center", colour: PANEL[i] });
     }
   });
   pen.strokeStyle = INK;
