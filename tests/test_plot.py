@@ -115,3 +115,12 @@ def test_agreement_is_the_diagonal_for_equal_runs(runs):
     assert ax.get_xlabel() == "a latency [ms]"
     with pytest.raises(lbsim.InputError, match="measured: 0 answered requests"):
         plot.agreement(run, [np.nan])
+
+
+def test_ccdf_of_a_summary_lies_on_that_of_its_run(runs):
+    run = next(iter(runs.values()))
+    ax = plot.ccdf({"rows": run, "summary": lbsim.Summary.of(run)})
+    exact, counted = (line.get_xydata() for line in ax.get_lines()[:2])
+    share = np.interp(counted[:, 0], exact[:, 0], exact[:, 1])
+    assert np.abs(share - counted[:, 1]).max() < 0.01
+    assert counted[-1, 1] == 0.0

@@ -126,5 +126,28 @@ class Histogram:
         buckets = np.searchsorted(seen, np.maximum(place, 1.0), "left")
         return np.array([highest_in(int(b), self.half_bits) for b in buckets]) * self.unit_s
 
+    def ccdf(self) -> tuple[FloatArray, FloatArray]:
+        """Return the steps of P(X > x).
+
+        Returns
+        -------
+        x, share : ndarray of float64, shape (k,)
+            The largest value of each counter in use, in seconds and ascending, and the share of
+            values in later counters.
+
+        Examples
+        --------
+        >>> histogram = Histogram(unit_s=1.0)
+        >>> histogram.add([1.0, 2.0, 2.0, 5.0])
+        >>> [column.tolist() for column in histogram.ccdf()]
+        [[1.0, 2.0, 5.0], [0.75, 0.25, 0.0]]
+        """
+        used = np.flatnonzero(self.counts)
+        if used.size == 0:
+            raise InputError("Histogram.ccdf: nothing was counted, so there is nothing to draw")
+        seen = np.cumsum(self.counts[used])
+        values = np.array([highest_in(int(bucket), self.half_bits) for bucket in used])
+        return values * self.unit_s, 1.0 - seen / seen[-1]
+
     def __repr__(self) -> str:
         return f"Histogram(unit_s={self.unit_s!r}, digits={self.digits!r})"
