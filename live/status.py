@@ -21,10 +21,10 @@ def snapshot(master: "Master") -> dict[str, Any]:
     """Return everything worth watching; all of it fits into JSON.
 
     Counters (``answered``, ``seconds``, ``buckets``, ``cpu_s``, ``busy_s``, ``restarts``,
-    ``counts``) only grow while their process lives: take differences. What only a dispatching master knows
-    (``policy``, ``in_flight``) is None where the kernel chooses the worker. Times are in seconds,
-    memory is in bytes, and the keys of ``buckets`` are those of `lbsim.stats.buckets` for
-    microseconds.
+    ``counts``) only grow while their process lives: take differences. What only a dispatching
+    master knows (``policy``, ``in_flight``) is None where the kernel chooses the worker. Times are
+    in seconds, memory is in bytes, and the keys of ``buckets`` are those of `lbsim.stats.buckets`
+    for microseconds.
     """
     crew, desk = master.crew, master.desk
     is_kernel_s = master.options.is_kernel_s
