@@ -177,6 +177,7 @@ _CHECKS: dict[str, Callable[[Policy, Any], Any]] = {
     "on_down": _nothing,
     "on_up": _nothing,
     "on_ready": _nothing,
+    "on_report": _nothing,
 }
 
 

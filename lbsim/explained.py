@@ -21,6 +21,7 @@ __all__ = ["check_methods", "check_slots", "explained", "when"]
 # What is asked of a policy, and what `prepare` is told.
 METHODS = (
     "prepare", "choose", "rank", "may_take", "on_complete", "on_down", "on_up", "on_ready",
+    "on_report",
 )  # fmt: skip
 
 

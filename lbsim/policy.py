@@ -215,6 +215,12 @@ class Policy:
         Called only for policies with ``needs_ack``.
         """
 
+    def on_report(self, worker: int, busy: float, now: float, cluster: ClusterView) -> None:
+        """Hear how busy `worker` says it is: a share of its time, 0 to 1.
+
+        Real workers report every half second; simulated ones do not.
+        """
+
     def parameters(self) -> dict[str, Any]:
         """Return the constructor's parameters and their values, as stored."""
         names = inspect.signature(type(self)).parameters

@@ -304,6 +304,10 @@ class Desk:
         self._refuse(ticket, 502)
         return False
 
+    def worker_reports(self, index: int, busy: float) -> None:
+        """A worker says how busy it is: the policy may want to know."""
+        dispatch.reported(self.core, self.policy, time.monotonic(), index, busy)
+
     def worker_says(self, index: int, message: channel.Message) -> None:
         """A worker acknowledges, has answered, or has closed."""
         kind = message.kind

@@ -44,6 +44,9 @@ class Onlooker:
         """A worker is gone, and what it had with it."""
         self.journal.gone(time.monotonic(), index, was_asked)
 
+    def worker_reports(self, index: int, busy: float) -> None:
+        """Nobody is to decide by it."""
+
     def worker_says(self, index: int, message: channel.Message) -> None:
         """A worker has answered."""
         if message.kind == channel.LATER:

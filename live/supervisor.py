@@ -87,6 +87,9 @@ class Owner(Protocol):
     def worker_is_down(self, index: int, was_asked: bool) -> None:
         """A worker's process is gone."""
 
+    def worker_reports(self, index: int, busy: float) -> None:
+        """A worker was busy for such a share of the time since its last heartbeat."""
+
     def worker_says(self, index: int, message: channel.Message) -> None:
         """A worker reports on a connection."""
 
@@ -365,7 +368,11 @@ class Supervisor:
         if message.kind == channel.BEAT:
             _, _, connections, lag, cpu, at, resident, *_ = message
             (busy,) = worker.BUSY.unpack(message.payload)
-            w.health = Health(connections, lag, cpu, at, resident, busy)
+            before, w.health = w.health, Health(connections, lag, cpu, at, resident, busy)
+            if before.at > 0.0:
+                # A loop that waits for threads is not busy, but its processor may be.
+                used = max(busy - before.busy_s, cpu - before.cpu_s) / (at - before.at)
+                self.owner.worker_reports(w.index, min(max(used, 0.0), 1.0))
             too_much = self.memory_limit is not None and resident > self.memory_limit
             if too_much and w.state == UP and w.index not in self.reload_queue:
                 self.owner.log("memory", worker=w.index, pid=w.pid, bytes=int(resident))

@@ -19,6 +19,7 @@ transition                            answer
 `refused` (now, worker, ticket)       as `arrive`: the ticket is dispatched again
 `retry_due` (now, ticket)             as `arrive`, or `LOST` by the retry rule
 `pull` (now, worker)                  one more held ticket for this worker, or `NONE`
+`reported` (now, worker, busy)        nothing
 ====================================  ==================================================
 
 A *ticket* is one copy of a request: retries and hedges by the client are tickets of their
@@ -56,6 +57,7 @@ from lbsim.dispatch.transitions import (
     kept,
     pull,
     refused,
+    reported,
     resize,
     retry_due,
     worker_down,
@@ -82,6 +84,7 @@ __all__ = [
     "make_core",
     "pull",
     "refused",
+    "reported",
     "request_of",
     "resize",
     "retry_due",

@@ -36,6 +36,7 @@ __all__ = [
     "kept",
     "pull",
     "refused",
+    "reported",
     "resize",
     "retry_due",
     "worker_down",
@@ -167,6 +168,12 @@ def worker_up(core: Core, policy: Policy, now: float, worker: int) -> int:
         core.ready[worker] = False  # it is about to say that it is ready
         policy.on_up(worker, now, view(core, now))
     return accepted(core, policy, now, worker)
+
+
+def reported(core: Core, policy: Policy, now: float, worker: int, busy: float) -> None:
+    """A worker says which share of its time it was busy lately: for the policy, if it listens."""
+    if core.is_up[worker]:
+        policy.on_report(worker, busy, now, view(core, now))
 
 
 def resize(core: Core, policy: Policy, now: float, worker: int, slots: int) -> int:

@@ -3,6 +3,7 @@
 - nothing (`rotation`): `RoundRobin`, `WeightedRoundRobin`, `Random`, `WeightedRandom`;
 - load (`load`): `LeastConnections`, `WeightedLeastConnections`, `PowerOfD`,
   `LeastResponseTime`, `LeastWorkLeft`, `FirstAvailable`;
+- how busy workers say they are (`health`): `LeastLoaded`;
 - the session (`sticky`, `hashing`): `Sticky`, `KeyHash`, `ConsistentHash`, `Rendezvous`,
   `BoundedLoadHash`, `Maglev`;
 - the task (`tasks`): `ByKind`, `ByPriority`, `SizeInterval`;
@@ -14,6 +15,7 @@ A policy of your own is a subclass of `lbsim.Policy`; check it with `lbsim.check
 """
 
 from lbsim.policies.hashing import BoundedLoadHash, ConsistentHash, KeyHash, Maglev, Rendezvous
+from lbsim.policies.health import LeastLoaded
 from lbsim.policies.kernel import ReusePort, SharedAccept
 from lbsim.policies.late import BoundedQueue, CentralQueue
 from lbsim.policies.load import (
@@ -40,6 +42,7 @@ __all__ = [
     "FirstAvailable",
     "KeyHash",
     "LeastConnections",
+    "LeastLoaded",
     "LeastResponseTime",
     "LeastWorkLeft",
     "Maglev",

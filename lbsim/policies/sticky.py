@@ -122,6 +122,10 @@ class Sticky(Policy):
         """Pass on."""
         self.fallback.on_up(worker, now, cluster)
 
+    def on_report(self, worker: int, busy: float, now: float, cluster: ClusterView) -> None:
+        """Tell the fallback."""
+        self.fallback.on_report(worker, busy, now, cluster)
+
     # --- the table ---------------------------------------------------------------------------
 
     def find(self, key: int) -> int:

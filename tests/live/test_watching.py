@@ -128,6 +128,31 @@ def test_a_blocking_handler_makes_the_loop_busy_though_it_only_sleeps(serve):
     assert quiet["busy_s"] - seen["busy_s"] < 0.5 * passed, "an idle loop waits"
 
 
+def test_a_policy_hears_how_busy_workers_are(serve):
+    """Among workers without requests, the one whose loop was blocked lately is avoided."""
+    live = serve(*WORK, "--policy", "LeastLoaded", up=2)
+
+    def workers():
+        return json.loads(get(live, "/status"))["workers"]
+
+    def is_avoided():
+        heard = [w["reported"] for w in workers()]
+        before = [w["answered"] for w in workers()]
+        live.ask("/work?cpu_ms=700")
+        eventually(lambda: sum(w["answered"] for w in workers()) == sum(before) + 1, "counted")
+        now = workers()
+        blocked = next(i for i in (0, 1) if now[i]["answered"] > before[i])
+        # A heartbeat every half second, and none while it is blocked.
+        eventually(lambda: workers()[blocked]["reported"] > heard[blocked] + 0.7, "a heartbeat")
+        for _ in range(4):
+            live.ask()
+        eventually(lambda: sum(w["answered"] for w in workers()) == sum(before) + 5, "counted")
+        # Without the report they would take turns. On a slow machine it may be out of date.
+        return workers()[blocked]["answered"] == now[blocked]["answered"]
+
+    eventually(is_avoided, "four requests in a row at the other worker")
+
+
 def test_where_the_kernel_chooses_what_workers_say_is_shown(serve):
     live = serve(*WORK, "--mode", "shared", up=2)
     for _ in range(6):

@@ -19,6 +19,7 @@ from lbsim.policies import (
     FirstAvailable,
     KeyHash,
     LeastConnections,
+    LeastLoaded,
     LeastResponseTime,
     LeastWorkLeft,
     Maglev,
@@ -37,6 +38,7 @@ from lbsim.policies import (
 )
 from lbsim.policies.hashing import maglev_table
 from lbsim.policy import HOLD, UNLIMITED
+from lbsim.queues import NONE
 
 N = 200
 
@@ -248,6 +250,63 @@ def test_least_work_left_looks_at_work_not_at_numbers():
     assert desk.arrive(11) == [0] + [1] * 10
     assert desk.policy.idle_from.tolist() == [10.0, 10.0]
     assert desk.arrive(1) == [0], "a tie: the next after the last"
+
+
+def test_least_loaded_prefers_who_was_idle_among_equals():
+    desk = Desk(LeastLoaded(), 3)
+    assert desk.arrive(3, now=0.0) == [0, 1, 2]
+    assert desk.complete(0, 0, now=0.25) == NONE  # busy for half of the window of 0.5 s
+    desk.complete(1, 1, now=0.5)
+    desk.complete(2, 2, now=0.125)
+    # One window later: shares 0.5, 1 and 0.25, and nobody has a request.
+    assert desk.arrive(4, now=0.5) == [2, 0, 1, 2]
+    assert desk.policy.share.tolist() == [0.5, 1.0, 0.25]
+
+
+def test_least_loaded_counts_requests_first():
+    desk = Desk(LeastLoaded(), 2)
+    desk.arrive(1)
+    desk.complete(0, 0, now=0.5)
+    # Worker 0 was busy, but a request more is worse: 1.0 + 0 and 0 + 1 are equal, so in turn.
+    assert desk.arrive(2, now=0.6) == [1, 0]
+    heavy = Desk(LeastLoaded(weight=3.0), 2)
+    heavy.arrive(1)
+    heavy.complete(0, 0, now=0.5)
+    assert heavy.arrive(4, now=0.6) == [1, 1, 1, 0]
+
+
+def test_least_loaded_sees_windows_in_which_nothing_changed():
+    desk = Desk(LeastLoaded(), 2)
+    desk.arrive(1, now=0.0)
+    desk.policy.look(0, True, 2.25)
+    desk.policy.look(1, False, 2.25)
+    assert desk.policy.share.tolist() == [1.0, 0.0]
+    desk.complete(0, 0, now=2.3)
+    desk.policy.look(0, False, 9.0)
+    assert desk.policy.share.tolist() == [0.0, 0.0]
+
+
+def test_least_loaded_believes_reports():
+    desk = Desk(LeastLoaded(), 3)
+    for worker, busy in enumerate([0.9, 0.1, 0.5]):
+        dispatch.reported(desk.core, desk.policy, 0.1, worker, busy)
+    assert desk.arrive(3, now=5.0) == [1, 2, 0]
+    desk.down(1)
+    dispatch.reported(desk.core, desk.policy, 0.2, 1, 0.7)  # its last words
+    desk.up(1, now=6.0)
+    assert desk.policy.share.tolist() == [0.9, 0.0, 0.5]
+
+
+def test_least_loaded_finds_the_slow_worker_out_at_low_load():
+    cluster = lbsim.Cluster(4, speeds=[1.0, 1.0, 1.0, 0.25])
+    workload = lbsim.Workload.synthetic(
+        4000, service=lbsim.Exponential(0.1), load=0.3, cluster=cluster, seed=1
+    )
+    share = {}
+    for policy in (LeastLoaded(window=2.0), LeastConnections()):
+        run = lbsim.simulate(workload, policy, cluster, engine="readable")
+        share[type(policy)] = float((run.worker == 3).mean())
+    assert share[LeastLoaded] < 0.8 * share[LeastConnections]
 
 
 def test_first_available_fills_up():
@@ -514,6 +573,8 @@ def test_size_interval_splits_by_size():
 @pytest.mark.parametrize(
     ("policy", "message"),
     [
+        (LeastLoaded(window=0.0), r"LeastLoaded: window = 0 must be finite and above 0"),
+        (LeastLoaded(weight=-1.0), r"LeastLoaded: weight = -1 must be finite and not negative"),
         (PowerOfD(d=0), r"d = 0 is not a whole number of at least 1; two choices"),
         (LeastConnections(ties="last"), r"ties = 'last' is not known; give one of rotate, first"),
         (LeastResponseTime(decay=0), r"decay = 0 must be finite and above 0; give the seconds"),
