@@ -5,7 +5,6 @@ its end tells either side that the other is gone. A message is a header of 48 by
 connection, three stamps and a number) and, where it has one, a payload.
 """
 
-import array
 import socket
 import struct
 from typing import NamedTuple
@@ -51,7 +50,9 @@ LAST = 1
 """Flag: nothing more comes on this connection, or, of an ANSWER, of this answer."""
 
 HEADER = struct.Struct("<BBxxxxxxQdddd")
-_DESCRIPTOR = struct.calcsize("i")
+_DESCRIPTOR = struct.Struct("i")
+_SPACE = socket.CMSG_SPACE(_DESCRIPTOR.size)
+_SOCKET, _RIGHTS = int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS)
 LARGEST = 208 * 1024  # above head, body and one read more; below the socket buffer
 
 
@@ -97,8 +98,7 @@ def send(end: socket.socket, data: bytes, descriptor: int = -1) -> None:
     if descriptor < 0:
         end.send(data)
         return
-    rights = array.array("i", [descriptor])
-    end.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    end.sendmsg([data], [(_SOCKET, _RIGHTS, _DESCRIPTOR.pack(descriptor))])
 
 
 class Receiver:
@@ -125,10 +125,10 @@ class Receiver:
         try:
             if want_descriptor:
                 size, control, _, _ = self.end.recvmsg_into(
-                    [self.buffer], socket.CMSG_SPACE(_DESCRIPTOR), socket.MSG_CMSG_CLOEXEC
+                    [self.buffer], _SPACE, socket.MSG_CMSG_CLOEXEC
                 )
                 if control:
-                    descriptor = struct.unpack("i", control[0][2])[0]
+                    descriptor = _DESCRIPTOR.unpack(control[0][2])[0]
             else:
                 size = self.end.recv_into(self.buffer)
         except ConnectionResetError:

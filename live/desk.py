@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lbsim import dispatch
-from lbsim.checked import fresh
-from lbsim.dispatch import BAD_CHOICE, LOST, NONE, Core
+from lbsim.dispatch import BAD_CHOICE, LOST, NONE
 from lbsim.dispatch.core import N_HELD
 from lbsim.engines import record
 from lbsim.engines.complaints import bad_choice
@@ -29,6 +28,7 @@ from live import channel, head
 from live.connection import Connection
 from live.cookies import Cookie
 from live.options import Options
+from live.quick import prepared, quick, quick_rows
 from live.tally import Tally
 from live.trace import Writer
 
@@ -90,20 +90,21 @@ class Desk:
         self.retry_all = options.retry_all
         self.by_message = options.mode == "message"
         self.family = family
-        self.policy = fresh(policy, n)
+        self.policy = prepared(policy, n)
         integers = [np.zeros(CAPACITY, np.int64) for _ in range(3)]
         estimates = [np.full(CAPACITY, np.nan) for _ in range(2)]
-        self.core = _quick(
-            dispatch.make_core(
-                self.policy,
-                dispatch.Requests(*integers, *estimates),
-                options.slots_of(n),
-                options.weights_of(n),
-                np.random.default_rng(options.seed),
-                max_attempts=options.max_attempts,
-                queue_limit=-1 if options.queue_limit is None else options.queue_limit,
-            )
+        requests = dispatch.Requests(*integers, *estimates)
+        core = dispatch.make_core(
+            self.policy,
+            requests,
+            options.slots_of(n),
+            options.weights_of(n),
+            np.random.default_rng(options.seed),
+            max_attempts=options.max_attempts,
+            queue_limit=-1 if options.queue_limit is None else options.queue_limit,
         )
+        self.core = quick(core, policy)
+        self.rows = quick_rows(requests)
         self.free = list(range(CAPACITY - 1, -1, -1))
         self.by_ticket: dict[int, Connection] = {}
         self.by_serial: dict[int, Connection] = {}
@@ -148,15 +149,19 @@ class Desk:
         ticket = connection.ticket = self.free.pop()
         self.by_ticket[ticket] = connection
         self.by_serial[connection.serial] = connection
-        connection.identity = request.integer(b"id")
-        rows = self.core.requests
+        rows = self.rows
         key = self.key_of(request, connection.address)
         if key < 0 and self.cookie is not None:  # the answer will set it
             key = hash_string(self.cookie.new(connection.serial))
         rows.key[ticket] = key
-        rows.kind[ticket] = int(request.number(b"kind", 0.0))
-        rows.priority[ticket] = int(request.number(b"priority", 0.0))
-        rows.size[ticket] = request.number(b"size", math.nan)
+        if request.is_plain:
+            rows.kind[ticket] = rows.priority[ticket] = 0
+            rows.size[ticket] = math.nan
+        else:
+            connection.identity = request.integer(b"id")
+            rows.kind[ticket] = int(request.number(b"kind", 0.0))
+            rows.priority[ticket] = int(request.number(b"priority", 0.0))
+            rows.size[ticket] = request.number(b"size", math.nan)
         self.core.attempts[ticket] = 0  # the ticket had another request before
         now = connection.read = time.monotonic()
         self._act(ticket, dispatch.arrive(self.core, self.policy, now, ticket), now)
@@ -397,24 +402,11 @@ class Desk:
     ) -> None:
         if self.journal.trace is None:
             return
-        ticket, rows = connection.ticket, self.core.requests
+        ticket, rows = connection.ticket, self.rows
         stamps = (math.nan,) * 4 if message is None else message[3:7]
         self.journal.trace.handover(
             connection.identity, connection.serial, worker, self.core.attempts[ticket],
-            int(rows.key[ticket]), int(rows.kind[ticket]), status, ending,
+            rows.key[ticket], rows.kind[ticket], status, ending,
             connection.accepted, connection.read, connection.decided, connection.handed,
             stamps[0], stamps[1], stamps[2], ended, stamps[3],
         )  # fmt: skip
-
-
-def _quick(core: Core) -> Core:
-    """Return the same core seen through memoryviews, for the interpreter.
-
-    They share the arrays' memory, and reading an element takes half the time and gives a plain
-    int. What the policy sees stays an array.
-    """
-    names = ("count", "up", "is_up", "ready", "in_flight", "seen", "slots", "latency", "index",
-             "place", "attempts", "handed")  # fmt: skip
-    quick: Any = {name: memoryview(getattr(core, name)) for name in names}
-    lists: Any = {name: memoryview(column) for name, column in core.queues._asdict().items()}
-    return core._replace(queues=core.queues._replace(**lists), **quick)

@@ -124,7 +124,7 @@ class Front:
                     self.counts["accept_paused"] += 1
                     self.pause()
                 return False  # else: that client has gone already
-            sock = socket.socket(self._family, self._type, 0, descriptor)
+            sock = socket.SocketType(self._family, self._type, 0, descriptor)
             now = time.monotonic()
             self.n_open += 1
             self.serial += 1

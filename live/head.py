@@ -45,9 +45,11 @@ class Head:
         Bytes of the head, with the empty line.
     total : int
         Bytes of head and body; -1 if the body's end cannot be told from the head (chunked).
+    is_plain : bool
+        It has no query and no ``X-`` fields, so nothing in it is meant for the dispatcher.
     """
 
-    __slots__ = ("_lower", "_query", "_raw", "method", "size", "total")
+    __slots__ = ("_lower", "_query", "_raw", "is_plain", "method", "size", "total")
 
     def __init__(self, raw: bytes, size: int) -> None:
         self._raw = raw
@@ -56,6 +58,7 @@ class Head:
         self.method = raw[: raw.find(b" ")]
         self.size = size
         self.total = size
+        self.is_plain = b"?" not in raw and b"\nx-" not in self._lower
         # Almost no request has a body: one search each tells.
         if b"\ncontent-length:" in self._lower or b"\ntransfer-encoding:" in self._lower:
             length = self.field(b"content-length") or "0"
@@ -89,15 +92,17 @@ class Head:
     def query(self, name: bytes) -> str | None:
         """Return the first value of a parameter of the target's query, None if absent."""
         if self._query is None:
-            target = self._raw[len(self.method) + 1 :].split(None, 1)[:1]
-            self._query = b"&" + target[0].partition(b"?")[2] if target else b"&"
+            start = len(self.method) + 1
+            end = self._raw.find(b" ", start)
+            target = self._raw[start : end if end >= 0 else None]
+            self._query = b"&" + target.partition(b"?")[2]
         start = self._query.find(b"&" + name + b"=")
         if start < 0:
             return None
         start += len(name) + 2
         end = self._query.find(b"&", start)
-        value = self._query[start : end if end >= 0 else None]
-        return unquote_plus(value.decode("latin-1"))
+        value = self._query[start : end if end >= 0 else None].decode("latin-1")
+        return unquote_plus(value) if "%" in value or "+" in value else value
 
     def cookie(self, name: str) -> str | None:
         """Return a cookie's value, None if it is absent."""
@@ -118,8 +123,10 @@ class Head:
     def number(self, name: bytes, otherwise: float) -> float:
         """Return a number from the header ``X-Name`` or the query's ``name``."""
         text = self.named(name)
+        if text is None:
+            return otherwise
         try:
-            value = float(text) if text is not None else otherwise
+            value = float(text)
         except ValueError:
             return otherwise
         # What a client sends must not be able to stop the master: NaN and 1e300 are no kinds.
@@ -170,6 +177,8 @@ def _check_first_line(data: bytes) -> None:
     """Refuse what begins with no method: a TLS handshake, say, would never end its head."""
     space = data.find(b" ", 0, _LONGEST_METHOD + 1)
     method = data[: space if space >= 0 else _LONGEST_METHOD + 1]
+    if method in _IDEMPOTENT:
+        return
     if space == 0 or len(method) > _LONGEST_METHOD or not _TOKEN.issuperset(method):
         raise Malformed
 

@@ -120,13 +120,12 @@ class Master:
         try:
             while not self._is_done():
                 self._turn()
-                if self.crew.is_hopeless:
-                    sys.stderr.write(
-                        "the workers cannot start, so the master stops; "
-                        f"the last one said:\n{self.crew.error}"
-                    )
-                    status = 3
-                    break
+            if self.crew.is_hopeless:
+                sys.stderr.write(
+                    "the workers cannot start, so the master stops; "
+                    f"the last one said:\n{self.crew.error}"
+                )
+                status = 3
         finally:
             self._end()
         return status
@@ -170,7 +169,7 @@ class Master:
 
     def _is_done(self) -> bool:
         if self.stop_by == math.inf:
-            return False
+            return self.crew.is_hopeless
         gone = self.crew.is_stopping and self.crew.is_empty and not self.front.lingering
         return gone or time.monotonic() > self.stop_by
 

@@ -30,7 +30,6 @@ FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 10.0
 HEALTHY_S = 1.0  # a worker that lived so long, or served a request, clears the backoff
 MOST_FAILED_BOOTS = 5
-REPORTS_A_TURN = 64  # messages read from one worker before the others have their turn
 
 
 class Health(NamedTuple):
@@ -152,6 +151,7 @@ class Supervisor:
         for w in self.workers[n:]:
             w.state = RETIRED
         self.restarts = 0
+        self.has_failed = False
         self.error = ""
         self.reload_queue: deque[int] = deque()
         self.reloading = -1
@@ -181,8 +181,8 @@ class Supervisor:
     @property
     def is_hopeless(self) -> bool:
         """Whether no worker lives and none can be booted."""
-        states = {w.state for w in self.workers} - {RETIRED}
-        return states == {FAILED}
+        # Cheap in the usual case, because the loop asks every turn.
+        return self.has_failed and {w.state for w in self.workers} <= {FAILED, RETIRED}
 
     @property
     def is_empty(self) -> bool:
@@ -252,6 +252,7 @@ class Supervisor:
         w.failed_boots += 1
         if w.failed_boots >= MOST_FAILED_BOOTS:
             w.state = FAILED
+            self.has_failed = True
             self.owner.log("failed", worker=w.index, traceback=self.error)
             # A reload must not replace workers that serve by ones that cannot.
             self.reload_queue.clear()
@@ -315,12 +316,11 @@ class Supervisor:
         w = self.workers[index]
         assert w.end is not None
         w.outbox.append((data, sock))
-        if len(w.outbox) == 1:
-            self._flush(w)
-            if w.outbox:
-                self.poller.modify(w.end.fileno(), select.EPOLLIN | select.EPOLLOUT)
+        if len(w.outbox) == 1 and not self._flush(w):
+            self.poller.modify(w.end.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
-    def _flush(self, w: Worker) -> None:
+    def _flush(self, w: Worker) -> bool:
+        """Send what waits; return whether all of it has left."""
         assert w.end is not None
         while w.outbox:
             data, sock = w.outbox[0]
@@ -329,37 +329,36 @@ class Supervisor:
                 if sock is None or sock.fileno() >= 0:
                     channel.send(w.end, data, -1 if sock is None else sock.fileno())
             except BlockingIOError:
-                return
+                return False
             except (BrokenPipeError, ConnectionResetError):
-                return  # dead: the pidfd tells, and its requests go elsewhere
+                return False  # dead: the pidfd tells, and its requests go elsewhere
             w.outbox.popleft()
+        return True
 
     def _talk(self, w: Worker, events: int) -> None:
         if not w.is_alive or w.end is None:
             return
-        if events & select.EPOLLOUT:
-            self._flush(w)
-            if not w.outbox:
-                self.poller.modify(w.end.fileno(), select.EPOLLIN)
+        if events & select.EPOLLOUT and self._flush(w):
+            self.poller.modify(w.end.fileno(), select.EPOLLIN)
+        # One message a turn: if there are more, epoll says so again, which is cheaper than to
+        # be told by an error that there are none.
         if not self._listen(w) and events & select.EPOLLHUP:
             self.poller.modify(w.end.fileno(), 0)  # its end; the pidfd follows
 
     def _listen(self, w: Worker) -> bool:
-        """Take messages that are there; say whether there may be more."""
+        """Take one message; say whether there was one."""
         assert w.receiver is not None
-        receive, says = w.receiver.receive, self.owner.worker_says
         try:
-            for _ in range(REPORTS_A_TURN):
-                message = receive(False)
-                if message is None:
-                    return False
-                if message.kind < channel.BEAT and message.kind != channel.READY:
-                    w.has_served = True
-                    says(w.index, message)
-                else:
-                    self._hear(w, message)
+            message = w.receiver.receive(False)
         except BlockingIOError:
             return False
+        if message is None:
+            return False
+        if message.kind < channel.BEAT and message.kind != channel.READY:
+            w.has_served = True
+            self.owner.worker_says(w.index, message)
+        else:
+            self._hear(w, message)
         return True
 
     def _hear(self, w: Worker, message: channel.Message) -> None:

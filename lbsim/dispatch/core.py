@@ -56,6 +56,8 @@ class Settings(NamedTuple):
     ranked: bool
     choosy: bool
     """The policy has its own `may_take`."""
+    hears: bool
+    """The policy has its own `on_complete`."""
     indexed: bool
     latency_gain: float
     """Weight of a new observation in `ClusterView.latency`."""
@@ -148,6 +150,7 @@ def make_core(
             needs_ack=bool(policy.needs_ack),
             ranked=ranked,
             choosy=kind.may_take is not Policy.may_take,
+            hears=kind.on_complete is not Policy.on_complete,
             indexed=indexed,
             latency_gain=latency_gain,
             info_every=info_every,

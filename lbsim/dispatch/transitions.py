@@ -68,7 +68,8 @@ def complete(core: Core, policy: Policy, now: float, worker: int, ticket: int) -
     _take_away(core, now, worker, ticket)
     response = now - core.handed[ticket]
     _observe(core, worker, response)
-    policy.on_complete(request_of(core, now, ticket), worker, response, now, view(core, now))
+    if core.settings.hears:
+        policy.on_complete(request_of(core, now, ticket), worker, response, now, view(core, now))
     return pull(core, policy, now, worker)
 
 
@@ -84,8 +85,9 @@ def kept(
     change_load(core, now, worker, began - ended)
     if ended > 0:
         _observe(core, worker, response)
-        anonymous = Request(now, -1, 0, 0, math.nan, math.nan)
-        policy.on_complete(anonymous, worker, response, now, view(core, now))
+        if core.settings.hears:
+            anonymous = Request(now, -1, 0, 0, math.nan, math.nan)
+            policy.on_complete(anonymous, worker, response, now, view(core, now))
     return pull(core, policy, now, worker)
 
 
