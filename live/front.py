@@ -9,6 +9,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from lbsim.errors import InputError
 from live import head
@@ -124,7 +125,7 @@ class Front:
                     self.counts["accept_paused"] += 1
                     self.pause()
                 return False  # else: that client has gone already
-            sock = socket.SocketType(self._family, self._type, 0, descriptor)
+            sock: Any = socket.SocketType(self._family, self._type, 0, descriptor)
             now = time.monotonic()
             self.n_open += 1
             self.serial += 1
