@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from lbsim.errors import InputError, PolicyError
-from lbsim.explained import check_methods, check_slots, explained, when
+from lbsim.mistakes import check_methods, check_slots, explained, when
 from lbsim.policy import Policy
 
 __all__ = ["fresh", "guarded"]
