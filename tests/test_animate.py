@@ -189,3 +189,11 @@ def test_other_requests_are_refused(runs):
     other = run_of([0.0], [1.0])
     with pytest.raises(InputError, match="of different requests"):
         animate(runs[0], other)
+
+
+def test_a_summary_has_no_rows():
+    cluster = Cluster(2)
+    workload = lbsim.data.heavy_tailed(cluster, n=100)
+    summary = lbsim.simulate(workload, RoundRobin(), cluster, keep="summary")
+    with pytest.raises(InputError, match="has no rows to animate; simulate with keep='rows'"):
+        animate(summary)

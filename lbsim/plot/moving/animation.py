@@ -132,6 +132,11 @@ def animate(
     Animation of LeastConnections(ties='rotate'): 3 stays; shown in Jupyter, .save() writes a page
     """
     runs = [run] if other is None else [run, other]
+    for one in runs:
+        if not hasattr(one, "record"):
+            raise InputError(
+                f"{one!r} has no rows to animate; simulate with keep='rows', which is the default"
+            )
     if other is not None and not (
         len(run) == len(other) and np.array_equal(run.workload.service, other.workload.service)
     ):
@@ -139,7 +144,8 @@ def animate(
             f"the two runs are of different requests ({len(run):,} and {len(other):,}); animate "
             "runs of one workload"
         )
-    names = [repr(one.policy) for one in runs] if labels is None else [str(x) for x in labels]
+    given = [labels] if isinstance(labels, str) else labels
+    names = [repr(one.policy) for one in runs] if given is None else [str(x) for x in given]
     if len(names) != len(runs):
         raise InputError(f"labels = {names} must be {len(runs)}; give one for each run")
     return Animation(payload(runs, names, window))

@@ -200,7 +200,7 @@ function drawChart(canvas, panels, paths, t, ticks) {
     pen.stroke();
     pen.setLineDash([]);
     for (const [time, what, worker] of panels[i].events) {
-      if (what === CRASH && time >= 0) text(pen, `✕${worker}`, (time / ticks) * width, 7, { bold: true, align: "center", colour: PANEL[i] });
+      if (what === CRASH && time >= 0) text(pen, `✕${worker}`, (time / ticks) * width, 7 + 12 * i, { bold: true, align: "center", colour: PANEL[i] });
     }
   });
   pen.strokeStyle = INK;
