@@ -80,6 +80,16 @@ def test_clients_that_leave_and_come_again():
     assert given_up.ended.tolist() == [3.0, 1.0]
 
 
+def test_the_second_try_is_sent_when_the_engine_sends_it():
+    client = Client(timeout=1.0, retries=2, backoff=0.5, jitter=0.8, take_back="held")
+    run = run_of(np.arange(20.0) / 10, np.full(20, 0.9), client=client, seed=3)
+    rows = run.record.handovers
+    request, copy = rows.ticket // run.copies, rows.ticket % run.copies
+    assert (copy > 0).sum() > 10
+    # A worker without a bound is handed every try at once.
+    assert s._sent(run)[0][request, copy] == pytest.approx(rows.dispatched, abs=1e-12)
+
+
 def test_every_answer_is_one_stay_whatever_happens():
     cluster = Cluster(3, faults=Faults(Crash(1, 2.0), Crash(1, 4.0), detect_s=0.1), slots=4)
     workload = Workload.synthetic(

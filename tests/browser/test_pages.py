@@ -109,3 +109,24 @@ def test_the_report(page, tmp_path):
     assert all(drawn)
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.slow
+def test_several_on_a_page_do_not_meet(page, tmp_path):
+    cluster = lbsim.Cluster(2)
+    runs = [
+        lbsim.simulate(lbsim.data.heavy_tailed(cluster, n=n), RoundRobin(), cluster)
+        for n in (50, 100)
+    ]
+    frames = "".join(animate(run)._repr_html_() for run in runs)
+    path = tmp_path / "two.html"
+    path.write_text(f"<!DOCTYPE html><meta charset='utf-8'>{frames}", encoding="utf-8")
+    page.set_viewport_size({"width": 600, "height": 1000})
+    page.goto(path.as_uri())
+    for i, n in enumerate((50, 100)):
+        frame = page.frame_locator("iframe").nth(i)
+        frame.locator("[data-part=time]").press("End")
+        status = frame.locator("[role=status]")
+        status.filter(has_text=f"0 waiting, {n} answered").wait_for(state="attached")
+        # What is outside, and what is in the other frame, is out of reach.
+        assert status.evaluate("_ => self.origin") == "null"

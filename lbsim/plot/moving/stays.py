@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from lbsim.engines import record
-from lbsim.engines.plan import make_plan
+from lbsim.engines.plan import Patience, make_plan
 from lbsim.hashing import uniform
 from lbsim.physics import patience
 
@@ -138,17 +138,21 @@ def _sent(run: "Run") -> tuple[np.ndarray, np.ndarray]:
     for number in range(rule.tries):
         first = number * per_try
         if number > 0:
-            waits = [
-                patience(
-                    rule.backoff,
-                    rule.backoff_factor,
-                    rule.jitter,
-                    number,
-                    uniform(rule.jitter_seed, row * run.copies + first),
-                )
-                for row in range(len(run))
-            ]
-            sent[:, first] = sent[:, first - per_try] + rule.timeout + np.array(waits)
+            sent[:, first] = (
+                sent[:, first - per_try] + rule.timeout + _waits(rule, number, run, first)
+            )
         if per_try == 2:
             sent[:, first + 1] = sent[:, first] + rule.hedge_after
     return sent, np.repeat(sent[:, ::per_try] + rule.timeout, per_try, axis=1)
+
+
+def _waits(rule: Patience, number: int, run: "Run", copy: int) -> np.ndarray:
+    """Return how long each client waits before try `number`, in seconds."""
+
+    def wait(u: float) -> float:
+        return patience(rule.backoff, rule.backoff_factor, rule.jitter, number, u)
+
+    if rule.jitter == 0.0:
+        return np.full(len(run), wait(0.5))
+    tickets = range(copy, len(run) * run.copies, run.copies)
+    return np.array([wait(uniform(rule.jitter_seed, ticket)) for ticket in tickets])

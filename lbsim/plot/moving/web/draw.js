@@ -75,7 +75,7 @@ class Picture {
     const y = this.middle(w), worker = state.workers[w];
     const queue = state.queues[w], busy = state.service[w];
     const lanes = Math.min(Math.max(this.panel.places[w], 1), 3), lane = Math.min(h - 4, 30);
-    const boxWidth = lanes * lane, right = this.width - 140, x = right - boxWidth, left = 130;
+    const boxWidth = lanes * lane, right = this.width - 152, x = right - boxWidth, left = 130;
     const isUp = worker.status === "up";
     this.exit = right + 4;
     pen.strokeStyle = LINE;
