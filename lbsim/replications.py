@@ -18,6 +18,7 @@ import numpy as np
 
 from lbsim.client import Client
 from lbsim.cluster import Cluster
+from lbsim.engines.interrupt import all_or_nothing
 from lbsim.engines.progress import silent
 from lbsim.measures import measure
 from lbsim.policy import Policy
@@ -50,10 +51,11 @@ class Replication:
         """Run all policies on sample `i` of the workload."""
         sample = self.workload.replicate(i)
         seed = _seed(self.seed, i)
-        return {
-            name: simulate(sample, policy, self.cluster, self.engine, seed, self.client)
-            for name, policy in self.policies.items()
-        }
+        with all_or_nothing():
+            return {
+                name: simulate(sample, policy, self.cluster, self.engine, seed, self.client)
+                for name, policy in self.policies.items()
+            }
 
     def figures(self, i: int) -> "Figures":
         """Run all policies on sample `i`, and measure."""

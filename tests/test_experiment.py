@@ -283,3 +283,43 @@ def test_a_run_shows_how_far_it_is(engine, monkeypatch):
     lbsim.simulate(workload, RoundRobin(), Cluster(2), engine=engine)
     assert told
     assert all(steps <= total == 1_200 for steps, total in told)
+
+
+RUN = """
+    import os, signal, warnings
+    import lbsim
+    from lbsim.engines.compiled import paths
+    from lbsim.engines.progress import Progress
+
+    def done(self, steps):
+        if steps == 4_000 and self.total == 9_000:
+            os.kill(os.getpid(), signal.SIGINT)
+    Progress.done = done
+    paths.ROWS_AT_ONCE = 1_000
+
+    cluster = lbsim.Cluster(4)
+    workload = lbsim.Workload.synthetic(
+        9_000, service=lbsim.Exponential(0.01), load=0.8, cluster=cluster, seed=1)
+    policy = lbsim.policies.RoundRobin()
+    with warnings.catch_warnings(record=True) as said:
+        run = lbsim.simulate(workload, policy, cluster, engine=ENGINE)
+    whole = lbsim.simulate(workload.head(8_000), policy, cluster, engine=ENGINE)
+    done = run.outcome == 0
+    assert done.sum() == 4_000 and len(run) == 9_000
+    assert (run.finished[done] == whole.finished[:8_000][done[:8_000]]).all()
+    run.frame(), run.summary(), repr(run)
+    print(said[0].message)
+"""
+
+
+@pytest.mark.parametrize("engine", ["readable", "compiled"])
+def test_ctrl_c_keeps_the_requests_that_are_done(engine):
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(RUN).replace("ENGINE", repr(engine))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    message = "interrupted: 4,000 of 9,000 requests are done, the others are unfinished\n"
+    assert done.stdout == message

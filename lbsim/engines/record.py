@@ -135,3 +135,15 @@ def session_misses(
     same = key[rows[1:]] == key[rows[:-1]]
     missed[rows[1:]] = same & (worker[rows[1:]] != worker[rows[:-1]])
     return missed
+
+
+def unfinished_from(done: Record, n: int) -> Record:
+    """Return the record of `n` requests of which only the first have come, those of `done`."""
+    more = n - len(done.arrival)
+    never = np.full(more, np.nan)
+    return done._replace(
+        arrival=np.concatenate([done.arrival, never]),
+        finished=np.concatenate([done.finished, never]),
+        outcome=np.concatenate([done.outcome, np.full(more, UNFINISHED, np.int8)]),
+        answer=np.concatenate([done.answer, np.full(more, -1, np.int64)]),
+    )

@@ -10,7 +10,8 @@ from lbsim.engines import record
 from lbsim.engines.compiled import few, levels, short, views, wheel
 from lbsim.engines.compiled.fingerprint import Reach
 from lbsim.engines.compiled.value import PolicyValue
-from lbsim.engines.plan import FCFS, Plan
+from lbsim.engines.interrupt import Interrupt
+from lbsim.engines.plan import FCFS, Plan, head_of
 from lbsim.engines.progress import Progress
 from lbsim.engines.record import Handovers, Happenings, Record
 from lbsim.policy import UNLIMITED, Policy, least_loaded
@@ -165,12 +166,20 @@ def run_short(
 ) -> Record | None:
     """Run a whole plan on a short path. Return None if the policy left it."""
     n = plan.n
-    for first in range(0, n, ROWS_AT_ONCE):
-        last = min(first + ROWS_AT_ONCE, n)
-        if not run.advance(columns, rows, first, last):
-            return None
-        progress.done(last)
-    return record_of(plan, rows)
+    last = 0
+    with Interrupt() as interrupt:
+        for first in range(0, n, ROWS_AT_ONCE):
+            last = min(first + ROWS_AT_ONCE, n)
+            if not run.advance(columns, rows, first, last):
+                return None
+            progress.done(last)
+            if interrupt.wanted:
+                break
+    interrupt.warn(last, n)
+    if last == n:
+        return record_of(plan, rows)
+    done = record_of(head_of(plan, last), short.Rows(*(column[:last] for column in rows)))
+    return record.unfinished_from(done, n)
 
 
 def record_of(plan: Plan, rows: short.Rows) -> Record:

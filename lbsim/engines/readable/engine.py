@@ -1,6 +1,11 @@
 """The stage on which master, workers, clients and supervisor meet."""
 
+import contextlib
+
+from simpy.core import EmptySchedule
+
 from lbsim import checked
+from lbsim.engines.interrupt import Interrupt
 from lbsim.engines.plan import EVENT_LOOP, FCFS, Plan, new_core, with_sessions
 from lbsim.engines.progress import Progress
 from lbsim.engines.readable.clients import Clients
@@ -48,17 +53,25 @@ def run(plan: Plan, policy: Policy) -> Record:
     policy : Policy
         Not changed: the run uses a copy.
 
+    Warns
+    -----
+    UserWarning
+        After Ctrl-C: what has happened until then is in the record.
+
     Raises
     ------
     PolicyError
         The policy chose a worker that is not up, raised an error, or broke a type.
     """
     prepared = checked.fresh(policy, len(plan.workers.speed))
-    with Progress(plan.n) as progress:
+    with Progress(plan.n) as progress, Interrupt() as interrupt:
         stage = Stage(with_sessions(plan), prepared, progress)
         for worker in stage.workers:
             stage.supervisor.boot(worker)
         stage.clients.begin()
         stage.supervisor.begin()
-        stage.env.run()
+        with contextlib.suppress(EmptySchedule):  # nothing will happen any more
+            while not interrupt.wanted:
+                stage.env.step()
+    interrupt.warn(stage.notes.n_closed, plan.n)
     return stage.notes.record()
