@@ -15,7 +15,7 @@ from lbsim.client import Client
 from lbsim.cluster import Cluster
 from lbsim.engines.progress import Progress, silent
 from lbsim.errors import InputError
-from lbsim.measures import MEASURES
+from lbsim.measures import MEASURES, Measure
 from lbsim.policy import Policy
 from lbsim.replications import Replication, run_all
 from lbsim.run import Run
@@ -98,7 +98,7 @@ class Comparison:
             values = self.figures[policy][name]
             if np.isnan(values).any():
                 return None
-            about = next(m for m in MEASURES if m.name == name)
+            about = _about(name)
             is_time = about.unit == "s"
             if self.workload.is_synthetic and len(values) > 1:
                 # Shares and counts may rightly be the same in every replication.
@@ -171,6 +171,7 @@ class Comparison:
                 self.confidence,
                 allow_constant=True,
                 resampled=not self.workload.is_synthetic,
+                ratio=_about(by).unit == "s",
             )
             ranks = {line.name: line.rank for line in lines}
         else:
@@ -188,6 +189,7 @@ class Comparison:
     def differences(self, by: str = "p99") -> dict[tuple[str, str], tuple[PairedDifference, float]]:
         """Return every pair's difference over paired replications, and Holm's p-value.
 
+        Of times on a trace it is the ratio, not the difference (`PairedDifference.is_ratio`).
         Policies without the measure are left out.
         """
         self._check_measure(by)
@@ -201,6 +203,7 @@ class Comparison:
             self.confidence,
             allow_constant=True,
             resampled=not self.workload.is_synthetic,
+            ratio=_about(by).unit == "s",
         )
 
     def _figures_of(self, by: str) -> dict[str, np.ndarray]:
@@ -440,3 +443,7 @@ def sweep(
 
 def _add(done: Callable[[int], None], before: int, steps: int) -> None:
     done(before + steps)
+
+
+def _about(name: str) -> Measure:
+    return next(m for m in MEASURES if m.name == name)

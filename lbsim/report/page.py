@@ -170,17 +170,25 @@ def _differences(result: "Comparison", names: list[str], length: float) -> list[
         return []
     pairs = result.differences("p99")
     rows = []
-    for name in [n for n in names[1:] if (names[0], n) in pairs or (n, names[0]) in pairs]:
-        sign = -1.0 if (names[0], name) in pairs else 1.0
-        pair, p = pairs[(names[0], name) if sign < 0 else (name, names[0])]
-        ends = sorted(sign * end / length for end in (pair.interval.low, pair.interval.high))
+    for name in names[1:]:
+        pair, p = pairs.get((name, names[0])) or pairs.get((names[0], name)) or (None, 1.0)
+        if pair is None:
+            continue
+        is_turned = (names[0], name) in pairs
+        ends = [pair.interval.estimate, pair.interval.low, pair.interval.high]
+        if pair.is_ratio:
+            ends = [1.0 / end for end in ends] if is_turned else ends
+        else:
+            ends = [(-end if is_turned else end) / length for end in ends]
+        shown = [text.number(end) + (" ×" if pair.is_ratio else "") for end in sorted(ends)]
         rows.append(
             {
                 "policy": name,
-                "difference": text.number(sign * pair.interval.estimate / length),
-                "low": text.number(ends[0]),
-                "high": text.number(ends[1]),
+                "low": shown[0],
+                "estimate": shown[1],
+                "high": shown[2],
                 "p": "< 0.001" if p < 0.001 else f"{p:.2g}",
+                "is_ratio": pair.is_ratio,
             }
         )
     return rows

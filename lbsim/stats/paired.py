@@ -7,7 +7,7 @@ luck: Holm's correction keeps the chance of even one such error below 1 - confid
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -28,11 +28,12 @@ class PairedDifference:
     Attributes
     ----------
     interval : Interval
-        Of the mean difference, first minus second.
+        Of the mean difference, first minus second; of the ratio, first over second, of
+        resampled times.
     lower, equal, higher : int
         In how many replications (or resamples) the first was below, equal to, above the second.
     p_value : float
-        Of the t test that the mean difference is 0.
+        Of the t test that the mean difference is 0 (that the ratio is 1).
     sign_p_value : float
         Of the sign test, which asks nothing of the differences' law: only which was lower.
     """
@@ -43,6 +44,7 @@ class PairedDifference:
     higher: int
     p_value: float
     sign_p_value: float
+    is_ratio: bool = False
 
     def __str__(self) -> str:
         n = self.lower + self.equal + self.higher
@@ -56,6 +58,7 @@ def paired_difference(
     *,
     allow_constant: bool = False,
     resampled: bool = False,
+    ratio: bool = False,
 ) -> PairedDifference:
     """Compare one figure between two policies that served the same replications.
 
@@ -70,6 +73,8 @@ def paired_difference(
     resampled : bool, default False
         The first figure is that of a trace, the others are those of its resamples, which are no
         independent replications (`lbsim.stats.resampled`).
+    ratio : bool, default False
+        Compare resampled figures by their ratio: for times, which vary by factors.
 
     Returns
     -------
@@ -90,16 +95,8 @@ def paired_difference(
     differences = a - b
     identical = not differences.any()
     if resampled:
-        own, draws = float(differences[0]), differences[1:]
-        lower, higher = int((draws < 0.0).sum()), int((draws > 0.0).sum())
-        return PairedDifference(
-            resampled_interval(own, draws, confidence),
-            lower,
-            draws.size - lower - higher,
-            higher,
-            resampled_p_value(own, draws),
-            _sign_p_value(lower, higher),
-        )
+        ratio = ratio and bool((a > 0.0).all() and (b > 0.0).all())
+        return _of_resamples(np.log(a / b) if ratio else differences, confidence, ratio)
     interval = replication_interval(
         differences, confidence, allow_constant=allow_constant or identical
     )
@@ -120,6 +117,7 @@ def paired_differences(
     *,
     allow_constant: bool = False,
     resampled: bool = False,
+    ratio: bool = False,
 ) -> dict[tuple[str, str], tuple[PairedDifference, float]]:
     """Compare every pair of policies.
 
@@ -128,7 +126,7 @@ def paired_differences(
     figures : mapping of str to array_like of float, shape (replications,)
         The figure of each policy in each replication.
     confidence : float, default 0.95
-    allow_constant, resampled : bool, default False
+    allow_constant, resampled, ratio : bool, default False
         As in `paired_difference`.
 
     Returns
@@ -139,7 +137,12 @@ def paired_differences(
     """
     pairs = {
         (a, b): paired_difference(
-            figures[a], figures[b], confidence, allow_constant=allow_constant, resampled=resampled
+            figures[a],
+            figures[b],
+            confidence,
+            allow_constant=allow_constant,
+            resampled=resampled,
+            ratio=ratio,
         )
         for a, b in combinations(figures, 2)
     }
@@ -147,6 +150,29 @@ def paired_differences(
     return {
         names: (pair, float(p)) for (names, pair), p in zip(pairs.items(), adjusted, strict=True)
     }
+
+
+def _of_resamples(differences: FloatArray, confidence: float, ratio: bool) -> PairedDifference:
+    """Compare on a trace and its resamples; differences of logarithms become ratios again."""
+    own, draws = float(differences[0]), differences[1:]
+    found = resampled_interval(own, draws, confidence)
+    if ratio:
+        found = replace(
+            found,
+            estimate=math.exp(found.estimate),
+            low=math.exp(found.low),
+            high=math.exp(found.high),
+        )
+    lower, higher = int((draws < 0.0).sum()), int((draws > 0.0).sum())
+    return PairedDifference(
+        found,
+        lower,
+        draws.size - lower - higher,
+        higher,
+        resampled_p_value(own, draws),
+        _sign_p_value(lower, higher),
+        ratio,
+    )
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

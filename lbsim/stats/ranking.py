@@ -39,6 +39,7 @@ def rank(
     *,
     allow_constant: bool = False,
     resampled: bool = False,
+    ratio: bool = False,
 ) -> tuple[Ranked, ...]:
     """Rank policies by a figure of which less is better.
 
@@ -57,6 +58,8 @@ def rank(
         Accept figures that do not vary over the replications, such as counts.
     resampled : bool, default False
         The first figure of each is that of a trace, the others are those of its resamples.
+    ratio : bool, default False
+        Compare resampled figures by their ratio.
 
     Returns
     -------
@@ -73,7 +76,7 @@ def rank(
     if not figures:
         raise InputError("rank: there is no policy to rank; give at least one")
     pairs = paired_differences(
-        figures, confidence, allow_constant=allow_constant, resampled=resampled
+        figures, confidence, allow_constant=allow_constant, resampled=resampled, ratio=ratio
     )
     own = {
         name: resampled_interval(float(np.asarray(values)[0]), np.asarray(values)[1:], confidence)

@@ -52,6 +52,22 @@ def test_the_figure_of_the_trace_itself_is_the_estimate():
     assert [line.name for line in rank(figures, resampled=True)] == list(figures)
 
 
+def test_times_are_compared_by_their_ratio():
+    # Twice as slow in every resample, though the figures themselves vary by a factor of 16.
+    slow = np.array([2.0, 1.0, 4.0, 16.0, 2.0])
+    noise = np.exp(np.array([0.0, 0.01, -0.01, 0.02, 0.0]))
+    pair = paired_difference(slow * noise, slow / 2.0, resampled=True, ratio=True)
+    assert pair.is_ratio
+    assert pair.interval.estimate == pytest.approx(2.0)
+    assert 1.9 < pair.interval.low < 2.0 < pair.interval.high < 2.1
+    assert pair.p_value < 1e-4
+    plain = paired_difference(slow * noise, slow / 2.0, resampled=True)
+    assert not plain.is_ratio
+    assert plain.p_value > 0.1
+    with_zero = paired_difference([1.0, 0.0, 2.0], [1.0, 1.0, 1.0], resampled=True, ratio=True)
+    assert not with_zero.is_ratio, "a ratio to 0 is none"
+
+
 def test_constant_resamples():
     assert resampled_interval(3.0, [3.0, 3.0, 3.0]).half_width == 0.0
     pair = paired_difference([3.0, 3.0, 3.0], [1.0, 1.0, 1.0], resampled=True)
