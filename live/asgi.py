@@ -96,7 +96,20 @@ class _Transport(_SelectorSocketTransport):
     """
 
     head = b""
+    is_watched = False
     on_pieces: Callable[[], None]
+
+    def _add_reader(self, descriptor: int, callback: Any, *arguments: Any) -> None:
+        """Watch for more bytes one turn later: an answer that is complete by then needs none."""
+        if self.is_watched:
+            super()._add_reader(descriptor, callback, *arguments)
+        else:
+            self.is_watched = True
+            self._loop.call_soon(self._watch, descriptor, callback, *arguments)
+
+    def _watch(self, descriptor: int, callback: Any, *arguments: Any) -> None:
+        if not (self._closing or self._paused):
+            super()._add_reader(descriptor, callback, *arguments)
 
     def write(self, data: Any) -> None:
         """Hold back an answer's head until its body comes or the loop turns."""
@@ -342,6 +355,7 @@ class Server:
         protocol = self.protocol(exchange)
         transport = _Transport(loop, connection, protocol)
         transport.on_pieces = protocol.tell_pieces
+        transport.is_watched = not data
         protocol.connection_made(transport)
         if data:
             protocol.data_received(data)

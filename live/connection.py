@@ -56,30 +56,20 @@ class Connection:
         The client was told to go on (100 Continue).
     """
 
-    __slots__ = (
-        "accepted", "address", "data", "deadline", "decided", "handed", "head", "identity",
-        "in_pieces", "is_told", "is_watched", "n_answers", "out", "read", "rest", "serial", "sock",
-        "then", "ticket", "worker",
-    )  # fmt: skip
+    # Defaults of the class, so that a new connection costs no more than what it begins with.
+    deadline = decided = handed = math.nan
+    data = out = rest = b""
+    head: Head | None = None
+    identity = ticket = worker = -1
+    in_pieces = is_watched = is_told = False
+    n_answers = 0
+    then: "Callable[[Connection], None] | None" = None
 
     def __init__(self, sock: socket.socket, address: str, serial: int, accepted: float) -> None:
         self.sock = sock
         self.address = address
         self.serial = serial
-        self.accepted = accepted
-        self.read = accepted
-        self.deadline = math.inf
-        self.decided = self.handed = math.nan
-        self.data = b""
-        self.head: Head | None = None
-        self.identity = -1
-        self.ticket = -1
-        self.worker = -1
-        self.in_pieces = False
-        self.is_watched = self.is_told = False
-        self.n_answers = 0
-        self.out = self.rest = b""
-        self.then: Callable[[Connection], None] | None = None
+        self.accepted = self.read = accepted
 
     @property
     def is_enough(self) -> bool:

@@ -147,8 +147,7 @@ class Desk:
         request = connection.head
         assert request is not None
         ticket = connection.ticket = self.free.pop()
-        self.by_ticket[ticket] = connection
-        self.by_serial[connection.serial] = connection
+        self.by_ticket[ticket] = self.by_serial[connection.serial] = connection
         rows = self.rows
         key = self.key_of(request, connection.address)
         if key < 0 and self.cookie is not None:  # the answer will set it

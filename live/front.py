@@ -277,7 +277,7 @@ class Front:
         connection.accepted = time.monotonic()
         connection.head, connection.is_told, connection.in_pieces = None, False, False
         connection.data, connection.rest = connection.rest, b""
-        connection.worker = -1
+        connection.worker = connection.identity = -1
         self.serial += 1
         connection.serial = self.serial
         if self.is_closed and not connection.data:

@@ -23,6 +23,7 @@ LARGEST_BODY = 65_536
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _LONGEST_METHOD = 32
+MOST_PARAMETERS = 64  # of a query that are looked at
 
 KeyOf = Callable[["Head", str], int]
 
@@ -49,16 +50,17 @@ class Head:
         It has no query and no ``X-`` fields, so nothing in it is meant for the dispatcher.
     """
 
-    __slots__ = ("_lower", "_query", "_raw", "is_plain", "method", "size", "total")
+    __slots__ = ("_has_x", "_lower", "_query", "_raw", "is_plain", "method", "size", "total")
 
     def __init__(self, raw: bytes, size: int) -> None:
         self._raw = raw
         self._lower = raw.lower()
-        self._query: bytes | None = None
+        self._query: dict[bytes, bytes] | None = None
         self.method = raw[: raw.find(b" ")]
         self.size = size
         self.total = size
-        self.is_plain = b"?" not in raw and b"\nx-" not in self._lower
+        self._has_x = b"\nx-" in self._lower
+        self.is_plain = not self._has_x and b"?" not in raw
         # Almost no request has a body: one search each tells.
         if b"\ncontent-length:" in self._lower or b"\ntransfer-encoding:" in self._lower:
             length = self.field(b"content-length") or "0"
@@ -95,14 +97,15 @@ class Head:
             start = len(self.method) + 1
             end = self._raw.find(b" ", start)
             target = self._raw[start : end if end >= 0 else None]
-            self._query = b"&" + target.partition(b"?")[2]
-        start = self._query.find(b"&" + name + b"=")
-        if start < 0:
+            self._query = {}
+            for part in target.partition(b"?")[2].split(b"&", MOST_PARAMETERS):
+                key, _, value = part.partition(b"=")
+                self._query.setdefault(key, value)
+        found = self._query.get(name)
+        if found is None:
             return None
-        start += len(name) + 2
-        end = self._query.find(b"&", start)
-        value = self._query[start : end if end >= 0 else None].decode("latin-1")
-        return unquote_plus(value) if "%" in value or "+" in value else value
+        text = found.decode("latin-1")
+        return unquote_plus(text) if "%" in text or "+" in text else text
 
     def cookie(self, name: str) -> str | None:
         """Return a cookie's value, None if it is absent."""
@@ -114,7 +117,7 @@ class Head:
 
     def named(self, name: bytes) -> str | None:
         """Return the header ``X-Name``, or else the query's ``name``."""
-        if b"\nx-" in self._lower:
+        if self._has_x:
             text = self.field(b"x-" + name)
             if text is not None:
                 return text

@@ -315,9 +315,15 @@ class Supervisor:
         """Send a message to a worker, at once or when its channel has room."""
         w = self.workers[index]
         assert w.end is not None
+        if not w.outbox:
+            try:
+                channel.send(w.end, data, -1 if sock is None else sock.fileno())
+                return
+            except BlockingIOError:
+                self.poller.modify(w.end.fileno(), select.EPOLLIN | select.EPOLLOUT)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # dead: the pidfd tells, and its requests go elsewhere
         w.outbox.append((data, sock))
-        if len(w.outbox) == 1 and not self._flush(w):
-            self.poller.modify(w.end.fileno(), select.EPOLLIN | select.EPOLLOUT)
 
     def _flush(self, w: Worker) -> bool:
         """Send what waits; return whether all of it has left."""

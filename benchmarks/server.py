@@ -1,0 +1,348 @@
+"""The live server beside others, and what its master costs: ``python benchmarks/server.py``.
+
+Contenders take turns in one run, on the same cores, under the same load, so that a machine that is
+busy for a while slows all of them; what counts are the ratios. Needs ``wrk``; rows of others are
+left out where ``node`` is not installed.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from harness import Line, table
+
+from lbsim import policies
+from live.top import fetch
+
+ROOT = str(Path(__file__).resolve().parents[1])
+CONNECTIONS = 64
+CLOSE = ("-H", "Connection: close")
+HELLO = """
+const cluster = require('node:cluster');
+if (cluster.isPrimary) {
+  cluster.schedulingPolicy = cluster.SCHED_RR;
+  for (let i = 0; i < 2; i += 1) cluster.fork();
+  cluster.on('listening', (_, a) => console.log(a.port));
+} else {
+  require('node:http').createServer((_, response) => {
+    response.setHeader('Content-Type', 'text/plain');
+    response.setHeader('X-Worker', process.pid);
+    response.end('hello\\n');
+  }).listen(0, '127.0.0.1');
+}
+"""
+POLICIES = {
+    "ByKind": "ByKind",
+    "SizeInterval": "SizeInterval:cutoffs=0.5",
+}
+
+
+def main() -> None:
+    """Measure what was asked for and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each turn of wrk")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed; it is the load (Debian: apt-get install wrk)")
+    lines: list[Line] = []
+    for name in options.only:
+        print(f"{name} …", file=sys.stderr, flush=True)
+        lines += CASES[name](options)
+    print(table(lines))
+
+
+# --- servers -------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def ours(
+    *arguments: str, app: str = "live.apps:hello", workers: int = 2
+) -> Iterator[tuple[int, int]]:
+    """Run our server; yield its port and its master's pid."""
+    command = [sys.executable, "-m", "live", "serve", app, "--workers", str(workers), "--port", "0"]
+    with _running([*command, *arguments]) as process:
+        assert process.stdout is not None
+        up = port = 0
+        while up < workers:
+            event = json.loads(process.stdout.readline())
+            port = event.get("port", port)
+            up += event["event"] == "up"
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        yield port, process.pid
+
+
+@contextlib.contextmanager
+def uvicorn(app: str = "live.apps:hello", workers: int = 2) -> Iterator[tuple[int, int]]:
+    """Run uvicorn alone."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", app, "--workers", str(workers)]
+    options = ["--port", str(port), "--log-level", "warning", "--no-access-log"]
+    with _running([*command, *options]) as process:
+        _await(port)
+        yield port, process.pid
+
+
+@contextlib.contextmanager
+def node() -> Iterator[tuple[int, int]]:
+    """Run Node's cluster with SCHED_RR and two workers."""
+    with tempfile.NamedTemporaryFile("w", suffix=".js") as script:
+        script.write(HELLO)
+        script.flush()
+        with _running(["node", script.name]) as process:
+            assert process.stdout is not None
+            ports = [process.stdout.readline() for _ in range(2)]
+            yield int(ports[0]), process.pid
+
+
+@contextlib.contextmanager
+def _running(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+
+
+def _await(port: int) -> None:
+    while True:
+        with (
+            contextlib.suppress(ConnectionRefusedError),
+            socket.create_connection(("127.0.0.1", port)),
+        ):
+            return
+        time.sleep(0.05)
+
+
+def wrk(port: int, seconds: float, *arguments: str) -> float:
+    """Return the requests a second that wrk got answered."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", *arguments]
+    url = f"http://127.0.0.1:{port}/"
+    said = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
+    errors = re.search(r"Socket errors.*|Non-2xx.*", said)
+    if errors:
+        print(f"  wrk: {errors[0]}", file=sys.stderr)
+    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    assert found is not None, said
+    return float(found[1])
+
+
+# --- cases ---------------------------------------------------------------------------------------
+
+
+def rates(options: argparse.Namespace) -> list[Line]:
+    """Requests a second of a trivial application with two workers."""
+    with contextlib.ExitStack() as stack:
+        ports = {
+            "live": stack.enter_context(ours())[0],
+            "uvicorn --workers 2": stack.enter_context(uvicorn())[0],
+        }
+        if shutil.which("node"):
+            ports["Node SCHED_RR"] = stack.enter_context(node())[0]
+        found: dict[tuple[str, str], list[float]] = {}
+        for _ in range(options.rounds):
+            for kind, arguments in (("a connection each", CLOSE), ("kept connections", ())):
+                for name, port in ports.items():
+                    rate = wrk(port, options.seconds, *arguments)
+                    found.setdefault((kind, name), []).append(rate)
+    marks = {
+        ("a connection each", "uvicorn --workers 2"): 0.75,
+        ("a connection each", "Node SCHED_RR"): 1.2,
+        ("kept connections", "uvicorn --workers 2"): 0.9,
+    }
+    return [
+        _ratio(kind, name, found[kind, "live"], theirs, marks.get((kind, name)))
+        for (kind, name), theirs in found.items()
+        if name != "live"
+    ]
+
+
+def _ratio(
+    kind: str, name: str, mine: list[float], theirs: list[float], mark: float | None
+) -> Line:
+    ratio = statistics.median(a / b for a, b in zip(mine, theirs, strict=True))
+    return Line(
+        f"trivial application, {kind}",
+        name,
+        f"{statistics.median(mine):,.0f}/s",
+        f"{statistics.median(theirs):,.0f}/s",
+        ratio,
+        "" if mark is None else f"≥ {mark:g} ×",
+        None if mark is None else ratio >= mark,
+    )
+
+
+def cpu(options: argparse.Namespace) -> list[Line]:
+    """Processor time of the master for each connection, all of it, under every shipped policy."""
+    lines = []
+    names = [n for n in policies.__all__ if n not in ("parse", "LeastWorkLeft")]
+    for name in names:
+        policy = POLICIES.get(name, name)
+        with ours("--policy", policy, "--key", "ip", workers=16) as (port, pid):
+            samples = _cpu_samples(port, pid, options.seconds)
+        median = statistics.median(samples) * 1e6
+        lines.append(
+            Line(
+                f"master, {name}, 16 workers",
+                "–",
+                f"{median:.1f} µs a connection",
+                "",
+                None,
+                "≤ 40 µs",
+                median <= 40,
+            )
+        )
+    return lines
+
+
+def _cpu_samples(port: int, pid: int, seconds: float) -> list[float]:
+    """Return seconds of processor time a connection, one value for each fifth of a second."""
+    load = threading.Thread(target=wrk, args=(port, seconds, *CLOSE))
+    load.start()
+    time.sleep(0.3)
+    samples, before = [], None
+    while load.is_alive():
+        state = fetch(str(pid))
+        now = state["cpu_s"], state["counts"].get("answered", 0)
+        if before is not None and now[1] > before[1]:
+            samples.append((now[0] - before[0]) / (now[1] - before[1]))
+        before = now
+        time.sleep(0.2)
+    return samples[:-1]  # the load ends within the last
+
+
+def latency(options: argparse.Namespace) -> list[Line]:
+    """What the way through the master adds to a 20 ms handler at low load, against uvicorn."""
+    times: dict[str, list[float]] = {"live": [], "uvicorn": []}
+    app = "live.apps:app"
+    with ours(app=app) as (mine, _), uvicorn(app=app) as (theirs, _):
+        for _ in range(options.rounds * max(1, int(options.seconds * 10))):
+            for name, port in (("live", mine), ("uvicorn", theirs)):
+                begin = time.perf_counter()
+                assert _ask(port, "/work?cpu_ms=20").startswith(b"HTTP/1.1 200"), name
+                times[name].append(time.perf_counter() - begin)
+    lines = []
+    for q, mark in ((0.5, 0.5), (0.99, 2.0)):
+        a, b = (1e3 * sorted(times[n])[int(q * len(times[n]))] for n in ("live", "uvicorn"))
+        lines.append(
+            Line(
+                f"20 ms handler, one at a time, p{q * 100:.0f}",
+                "uvicorn",
+                f"{a:.2f} ms",
+                f"{b:.2f} ms",
+                None,
+                f"≤ + {mark} ms",
+                a - b <= mark,
+            )
+        )
+    return lines
+
+
+def _ask(port: int, target: str) -> bytes:
+    with socket.create_connection(("127.0.0.1", port), 60) as client:
+        client.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+        return answer
+
+
+def memory(options: argparse.Namespace) -> list[Line]:
+    """Resident memory of the master before and after 100,000 requests."""
+    with ours() as (port, pid):
+        wrk(port, 2, *CLOSE)
+        before = fetch(str(pid))
+        while fetch(str(pid))["counts"]["answered"] < before["counts"]["answered"] + 100_000:
+            wrk(port, options.seconds, *CLOSE)
+        after = fetch(str(pid))
+    grown = (after["resident"] - before["resident"]) / 1e6
+    return [
+        Line(
+            "resident memory of the master",
+            "–",
+            f"{after['resident'] / 1e6:.1f} MB",
+            "",
+            None,
+            "< 60 MB",
+            after["resident"] < 60e6,
+        ),
+        Line(
+            "grown in 100,000 requests",
+            "–",
+            f"{grown:.2f} MB",
+            "",
+            None,
+            "flat (< 1 MB)",
+            grown < 1.0,
+        ),
+    ]
+
+
+def kills(_: argparse.Namespace) -> list[Line]:
+    """Requests lost when workers are killed: 2,000 with a kill every 2 s, then 2 kills a second."""
+    return [
+        _killing("2,000 requests, 100 a second, a kill -9 every 2 s", 100.0, 20.0, 2.0),
+        _killing("60 s, 100 a second, two kills a second", 100.0, 60.0, 0.5),
+    ]
+
+
+def _killing(case: str, rate: float, seconds: float, every: float) -> Line:
+    rng = random.Random(1)
+    statuses: list[bytes] = []
+
+    def ask(port: int) -> None:
+        try:
+            statuses.append(_ask(port, "/work?cpu_ms=20").split(b" ", 2)[1])
+        except (OSError, IndexError) as error:
+            statuses.append(type(error).__name__.encode())
+
+    with ours(app="live.apps:app", workers=4) as (port, pid):
+        threads = []
+        begin = time.monotonic()
+        n_kills = 0
+        for i in range(int(rate * seconds)):
+            time.sleep(max(0.0, begin + i / rate - time.monotonic()))
+            thread = threading.Thread(target=ask, args=(port,))
+            thread.start()
+            threads.append(thread)
+            if time.monotonic() - begin > every * (n_kills + 1):
+                up = [w["pid"] for w in fetch(str(pid))["workers"] if w["state"] == "up"]
+                if up:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(rng.choice(up), signal.SIGKILL)
+                n_kills += 1
+        for thread in threads:
+            thread.join()
+    lost = sum(status != b"200" for status in statuses)
+    return Line(
+        case, "–", f"{lost} of {len(statuses)} lost ({n_kills} kills)", "", None, "0", lost == 0
+    )
+
+
+CASES: dict[str, Callable[[argparse.Namespace], list[Line]]] = {
+    "rates": rates,
+    "cpu": cpu,
+    "latency": latency,
+    "memory": memory,
+    "kills": kills,
+}
+
+if __name__ == "__main__":
+    main()
