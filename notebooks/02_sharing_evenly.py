@@ -22,7 +22,7 @@
 import lbsim
 from lbsim import teach
 
-N = teach.size(40_000)
+N = teach.size(40_000, quick=4000)
 
 
 def kitchen(weights):
@@ -105,6 +105,17 @@ ax = lbsim.plot.queue_lengths(timing["at random"], begin=10.0, end=14.0)
 # elsewhere. Sharing evenly in the long run is not enough. What counts is that no worker
 # stands idle while another has a queue, now.
 #
+# Seen in motion: the same 240 requests, at random on the left, where fewest are on the right. Press play, or drag.
+
+# %%
+lbsim.plot.animate(
+    timing["at random"],
+    timing["where fewest are"],
+    window=(10.0, 10.75),
+    labels=["at random", "where fewest are"],
+)
+
+# %% [markdown]
 # **Try this.**
 #
 # - Lower the load to 0.5. Does the favourite matter as much?

@@ -25,7 +25,7 @@ import numpy as np
 import lbsim
 from lbsim import teach
 
-N = teach.size(20_000)
+N = teach.size(20_000, quick=3000)
 P = lbsim.policies
 # A worker dies every two seconds, in turn. A new one is up half a second later.
 CRASHES = [lbsim.Crash(k % 4, at=5.0 + 2.0 * k) for k in range(30)]
@@ -73,6 +73,9 @@ ax = guess.reveal(1e3 * runs["taken over at once"].quantile(0.99))
 ax = lbsim.plot.latency_over_time(
     {name: runs[name] for name in ("taken over at once", "noticed after 1 s")}, q=0.99
 )
+
+# %%
+lbsim.plot.animate(runs["taken over at once"], window=(4.8, 5.8))
 
 # %%
 noticed = runs["noticed after 1 s"]

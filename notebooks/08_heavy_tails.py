@@ -118,6 +118,14 @@ for n in leaves:
 # answers waits for the slowest of them, and in `63%` of all cases
 # that includes one of the slowest 1 %.
 #
+# And now with sliders: load, workers, tail (a smaller index is a heavier tail), two policies. Each change runs
+# 100,000 requests again.
+
+# %%
+explorer = lbsim.explore(requests=teach.size(100_000))
+explorer
+
+# %% [markdown]
 # **Try this.**
 #
 # - `maximum=50.0` for the very heavy law. Does the mean of the *service times* still come out at 10 ms?

@@ -74,6 +74,9 @@ print("handed to workers" + "".join(f"{x:5}" for x in sent[::2]))
 print("answered in time " + "".join(f"{x:5}" for x in answered[::2]))
 
 # %%
+ax = lbsim.plot.goodput(run)
+
+# %%
 late = answered[-3:].sum() / wanted[-3:].sum()
 ax = guess.reveal(100 * float(late))
 

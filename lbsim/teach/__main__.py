@@ -1,12 +1,14 @@
-"""``python -m lbsim.teach``: build the notebooks, hand out exercises."""
+"""``python -m lbsim.teach``: build the notebooks, hand out exercises, record live runs."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from lbsim.errors import InputError
-from lbsim.teach.build import build, students
+from lbsim.teach import sources
+from lbsim.teach.build import build, execute, students
 
 __all__ = ["main"]
 
@@ -24,6 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 progress=lambda name: print(f"building {name}", file=sys.stderr),
             )
             print(made)
+        elif options.command == "record":
+            os.environ["LBSIM_RECORD"] = str(options.target.resolve())
+            for path in sources.find(options.source):
+                if "teach.measured(" in path.read_text(encoding="utf-8"):
+                    print(f"running {path.stem}", file=sys.stderr)
+                    execute(sources.read(path), path.name)
         else:
             for path in students(options.source, options.target):
                 print(path)
@@ -42,7 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     whole.add_argument("--only", action="append", default=[], metavar="NAME")
     whole.add_argument("--no-html", action="store_true", help="do not execute and render")
     handout = commands.add_parser("student", help="write the exercises without solutions")
-    for command, target in ((whole, "lbsim-notebooks"), (handout, "lbsim-exercises")):
+    recording = commands.add_parser(
+        "record", help="run the lessons that measure, and write what they measured to a directory"
+    )
+    for command, target in (
+        (whole, "lbsim-notebooks"),
+        (handout, "lbsim-exercises"),
+        (recording, "data"),
+    ):
         command.add_argument("target", nargs="?", type=Path, default=Path(target), metavar="DIR")
         command.add_argument("--source", type=Path, default=Path("notebooks"), metavar="DIR")
     return parser

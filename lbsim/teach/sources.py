@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find", "need", "read", "title"]
 
-NOT_PAGES = ("README.md",)
+NOT_PAGES = ("README.md", "TEACHERS.md")
 
 
 def find(directory: Path) -> list[Path]:
