@@ -14,6 +14,7 @@ from lbsim.engines import record
 from lbsim.plot import animate
 from lbsim.plot.moving import stays as s
 from lbsim.policies import CentralQueue, LeastConnections, RoundRobin
+from tests.conftest import every_policy
 
 
 def run_of(arrivals, services, cluster=None, policy=None, **options):
@@ -106,6 +107,37 @@ def test_every_answer_is_one_stay_whatever_happens():
     for before, after in itertools.pairwise(later):
         assert not (after < before).any()
     assert (stays.gone >= stays.since)[~np.isnan(stays.gone)].all()
+
+
+CLIENTS = (
+    None,
+    Client(timeout=0.05, retries=2, backoff=0.01, jitter=0.5, take_back="service"),
+    Client(timeout=0.2, retries=1, hedge_after=0.03, take_back="queued"),
+    Client(timeout=0.1, take_back="nothing"),
+)
+
+
+@pytest.mark.parametrize("number", range(len(every_policy())))
+def test_stays_follow_each_other_under_every_policy(number):
+    cluster = Cluster(
+        4,
+        discipline=("fcfs", "ps", "event_loop")[number % 3],
+        slots=4,
+        queue_limit=30,
+        max_attempts=2,
+        faults=Faults(Crash(1, 0.3), lbsim.Hang(2, 0.4, 0.2), lbsim.Reload(0.7), detect_s=0.05),
+        master=lbsim.Master(dispatch_s=0.0005),
+    )
+    workload = lbsim.data.heavy_tailed(cluster, n=300, load=0.9)
+    client = CLIENTS[number % len(CLIENTS)]
+    run = lbsim.simulate(workload, every_policy()[number], cluster, client=client)
+    stays = s.stays(run)
+    assert len(np.unique(stays.request)) == len(run)
+    assert (stays.ending == record.ANSWERED).sum() == (run.outcome == record.OK).sum()
+    times = [stays.since, stays.dispatched, stays.started, stays.ended]
+    for before, after in itertools.combinations(times, 2):
+        assert not (after < before).any()
+    assert animate(run).data["panels"][0]["words"]
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def stays(run: "Run") -> Stays:
     again[1:] = rows.ticket[1:] == rows.ticket[:-1]
     since[again] = rows.ended[:-1][again[1:]]
     # A try that failed before its timeout was repeated earlier than `_sent` supposes.
-    since = np.fmin(since, rows.dispatched)
+    since = np.fmin(since, np.fmin(rows.dispatched, rows.ended))
     gone = np.minimum(given_up[request, copy], run.finished[request])
     gone[rows.ending == record.ANSWERED] = np.nan
     gone[~(gone < np.where(np.isnan(rows.ended), np.inf, rows.ended))] = np.nan
@@ -114,7 +114,7 @@ def _held(
     )
     never = np.full(len(since), np.nan)
     nobody = np.full(len(since), -1)
-    return Stays(request, copy, nobody, since, never, never, over, never, ending)
+    return Stays(request, copy, nobody, np.fmin(since, over), never, never, over, never, ending)
 
 
 def _joined(first: Stays, second: Stays) -> Stays:
