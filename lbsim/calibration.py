@@ -27,31 +27,43 @@ from lbsim.simulate import simulate
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["Calibration", "Prediction"]
+__all__ = ["REGIMES", "Calibration", "Prediction", "regime_of"]
 
 VERSION = 1
-SPREADS = ("before", "overrun", "after")  # in the order in which they are drawn
+REGIMES = ("queued", "acknowledged", "held")
+"""Where the next request is when a worker has done with one: at the worker; at the worker, which
+takes them off its channel one by one, since the policy waits for acknowledgements; at the master,
+which must hear of the end before it hands over the next."""
+
+
+def regime_of(policy: Policy, cluster: Cluster) -> str:
+    """Return which of the `REGIMES` a policy leads to."""
+    if policy.needs_ack:
+        return "acknowledged"
+    return "held" if min(policy.slots, max(cluster.slots)) == 1 else "queued"
 
 
 @dataclass(frozen=True)
 class Calibration:
     """What a machine costs; all times in seconds.
 
+    Spreads are quantiles at evenly spaced probabilities, the smallest and the largest included.
+
     Attributes
     ----------
     accept_s, dispatch_s, per_byte_s : float
         The master's processor time: to accept a connection, read and decide; to hand it over and
-        to hear of it; for each byte that crosses it in mode "message".
+        to hear of it; for each byte of a request that it holds or passes on.
     worker_accept_s : float
         A worker's time to take a connection off its channel.
-    overrun : tuple of float
-        By how much longer a request occupies its worker than its own work: quantiles at evenly
-        spaced probabilities, the smallest and the largest included.
+    overrun : mapping of str to tuple of float
+        By how much longer a request occupies its worker than its own work, in each of the
+        `REGIMES`; a spread.
     before : tuple of float
-        From when a request is due until an idle worker begins with it, without the master's own
-        time: the load generator's lateness, the network, wake-ups. Quantiles.
-    after : tuple of float
-        From the end of the handler until the client has the answer. Quantiles.
+        From when a request is due until an idle worker begins with it, without the costs above:
+        the load generator's lateness, the network, wake-ups. A spread.
+    rest : tuple of float
+        From then until the client has the answer, without the work. A spread.
     restart_s : float
         From a worker's death until its successor is up.
     machine : dict
@@ -62,21 +74,27 @@ class Calibration:
     dispatch_s: float
     per_byte_s: float
     worker_accept_s: float
-    overrun: tuple[float, ...]
+    overrun: dict[str, tuple[float, ...]]
     before: tuple[float, ...]
-    after: tuple[float, ...]
+    rest: tuple[float, ...]
     restart_s: float
     machine: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "restart_s"):
             checks.not_negative("Calibration", name, getattr(self, name))
-        for name in SPREADS:
-            values = np.asarray(getattr(self, name), np.float64)
+        if set(self.overrun) != set(REGIMES):
+            raise InputError(
+                f"Calibration: overrun has {', '.join(self.overrun)}, not {', '.join(REGIMES)}; "
+                "measure it again with: live calibrate"
+            )
+        spreads = {"before": self.before, "rest": self.rest, **self.overrun}
+        for name, spread in spreads.items():
+            values = np.asarray(spread, np.float64)
             if len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) < 0).any():
                 raise InputError(
                     f"Calibration: {name} is not an ascending list of two or more numbers; "
-                    "measure it again with: python -m live calibrate"
+                    "measure it again with: live calibrate"
                 )
 
     @classmethod
@@ -85,23 +103,24 @@ class Calibration:
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
             version = data.pop("version")
-            for name in SPREADS:
+            data["overrun"] = {name: tuple(v) for name, v in data["overrun"].items()}
+            for name in ("before", "rest"):
                 data[name] = tuple(data[name])
             calibration = cls(**data)
         except FileNotFoundError as error:
             raise InputError(
-                f"{path} does not exist; write a calibration with: python -m live calibrate"
+                f"{path} does not exist; write a calibration with: live calibrate"
             ) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"{path} is not a calibration ({error}); write one with: python -m live calibrate"
+                f"{path} is not a calibration ({error}); write one with: live calibrate"
             ) from error
         if version != VERSION:
             raise InputError(
                 f"{path} has version {version}, and this lbsim reads {VERSION}; "
-                "measure again with: python -m live calibrate"
+                "measure again with: live calibrate"
             )
         return calibration
 
@@ -113,44 +132,46 @@ class Calibration:
     def describe(self) -> str:
         """Return the figures as lines of text."""
         lines = [
-            f"{name:16} {getattr(self, name) * 1e6:10.2f} µs"
+            f"{name:22} {getattr(self, name) * 1e6:10.2f} µs"
             for name in ("accept_s", "dispatch_s", "worker_accept_s")
         ]
         lines += [
-            f"{'per_byte_s':16} {self.per_byte_s * 1e9:10.3f} ns",
-            f"{'restart_s':16} {self.restart_s * 1e3:10.1f} ms",
+            f"{'per_byte_s':22} {self.per_byte_s * 1e9:10.3f} ns",
+            f"{'restart_s':22} {self.restart_s * 1e3:10.1f} ms",
         ]
-        for name in SPREADS:
-            p10, p50, p99 = np.quantile(np.asarray(getattr(self, name)), [0.1, 0.5, 0.99]) * 1e6
-            lines.append(f"{name:16} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
+        spreads = {"before": self.before, "rest": self.rest}
+        spreads |= {f"overrun, {name}": spread for name, spread in self.overrun.items()}
+        for name, spread in spreads.items():
+            p10, p50, p99 = np.quantile(np.asarray(spread), [0.1, 0.5, 0.99]) * 1e6
+            lines.append(f"{name:22} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
         return "\n".join(lines)
 
     # --- into the simulator ------------------------------------------------------------------
 
-    def apply(self, cluster: Cluster, *, mode: str = "pass") -> Cluster:
+    def overhead(self, cluster: Cluster, regime: str) -> float:
+        """Return the mean overrun, less what the simulator adds by itself, in seconds."""
+        mean = float(np.mean(_evenly(self.overrun[regime])))
+        if cluster.discipline == "event_loop":
+            mean -= self.worker_accept_s
+        if regime == "held":  # then the worker is idle while the master hands over
+            mean -= self.dispatch_s
+        return max(0.0, mean)
+
+    def apply(self, cluster: Cluster, regime: str = "queued") -> Cluster:
         """Return the cluster with this machine's costs.
 
         Parameters
         ----------
         cluster : Cluster
             Its own `master`, `overhead_s`, `accept_s` and restart time are replaced.
-        mode : {"pass", "message"}
-            Bytes cost the master only if they cross it.
-
-        Notes
-        -----
-        The mean overrun becomes `overhead_s`, less what the event loop's `accept_s` says already.
+        regime : {"queued", "acknowledged", "held"}
+            See `regime_of`.
         """
-        is_loop = cluster.discipline == "event_loop"
-        accept_s = self.worker_accept_s if is_loop else 0.0
-        mean = max(0.0, float(np.mean(self._draw("overrun", None, 10_001))) - accept_s)
         faults = cluster.faults
         return cluster.changed(
-            master=Master(
-                self.accept_s, self.dispatch_s, self.per_byte_s if mode == "message" else 0.0
-            ),
-            overhead_s=mean,
-            accept_s=accept_s,
+            master=Master(self.accept_s, self.dispatch_s, self.per_byte_s),
+            overhead_s=self.overhead(cluster, regime),
+            accept_s=self.worker_accept_s if cluster.discipline == "event_loop" else 0.0,
             faults=type(faults)(
                 *faults.schedule,
                 detect_s=faults.detect_s,
@@ -162,7 +183,11 @@ class Calibration:
         )
 
     def perturb(
-        self, workload: "Workload", seed: int | Sequence[int]
+        self,
+        workload: "Workload",
+        seed: int | Sequence[int],
+        cluster: Cluster,
+        regime: str = "queued",
     ) -> tuple["Workload", np.ndarray]:
         """Return the workload as the server would see it, with one draw of the jitter.
 
@@ -170,6 +195,8 @@ class Calibration:
         ----------
         workload : Workload
         seed : int or sequence of int
+        cluster : Cluster
+        regime : str
 
         Returns
         -------
@@ -182,22 +209,20 @@ class Calibration:
         """
         n = len(workload)
         rng = np.random.default_rng(seed)
-        before, overrun, after = (self._draw(name, rng, n) for name in SPREADS)
-        mean = float(np.mean(self._draw("overrun", None, 10_001)))
+        before, overrun, rest = (
+            _draw(spread, rng, n) for spread in (self.before, self.overrun[regime], self.rest)
+        )
+        # The simulator lets the client have its answer when the worker is free again.
+        after = rest - self.overhead(cluster, regime)
         rows = workload.columns
-        rows = rows._replace(cpu=np.maximum(0.0, rows.cpu + overrun - mean))
+        extra = overrun - float(np.mean(_evenly(self.overrun[regime])))
+        rows = rows._replace(cpu=np.maximum(0.0, rows.cpu + extra))
         if workload.client.max() >= 0:  # a closed loop: who waits longer comes back later
-            rows = rows._replace(think=rows.think + before + after)
+            rows = rows._replace(think=np.maximum(0.0, rows.think + before + after))
             return replace(workload, recipe=None, rows=rows), before + after
         arrival = np.maximum.accumulate(rows.arrival + before)
         outside = arrival - rows.arrival + after
         return replace(workload, recipe=None, rows=rows._replace(arrival=arrival)), outside
-
-    def _draw(self, name: str, rng: np.random.Generator | None, n: int) -> np.ndarray:
-        """Draw from one of the spreads, linear between its quantiles; evenly without an rng."""
-        quantiles = np.asarray(getattr(self, name), np.float64)
-        at = np.linspace(0.0, 1.0, n) if rng is None else rng.random(n)
-        return np.interp(at, np.linspace(0.0, 1.0, len(quantiles)), quantiles)
 
     def predict(
         self,
@@ -209,7 +234,6 @@ class Calibration:
         seed: int = 0,
         jitter_seed: int = 0,
         client: Client | None = None,
-        mode: str = "pass",
         engine: str = "auto",
         progress: Callable[[Iterable[int]], Iterable[int]] = iter,
     ) -> "Prediction":
@@ -223,20 +247,31 @@ class Calibration:
         seed : int, default 0
             Of the policy's chance, the same in every replay as in the measured run.
         jitter_seed : int, default 0
-        mode : {"pass", "message"}
         progress : callable
             Wraps the iteration over replays.
         """
         replays = checks.count("predict", "replays", replays)
-        costly = self.apply(cluster, mode=mode)
+        regime = regime_of(policy, cluster)
+        costly = self.apply(cluster, regime)
         latency = np.full((replays, len(workload)), np.nan)
         worker = np.full((replays, len(workload)), -1, np.int32)
         for i in progress(range(replays)):
-            seen, outside = self.perturb(workload, (jitter_seed, i))
+            seen, outside = self.perturb(workload, (jitter_seed, i), cluster, regime)
             run = simulate(seen, policy, costly, engine=engine, seed=seed, client=client)
             latency[i] = run.latency + outside
             worker[i] = run.worker
         return Prediction(latency, worker)
+
+
+def _draw(spread: Sequence[float], rng: np.random.Generator, n: int) -> np.ndarray:
+    """Draw from a spread, linear between its quantiles."""
+    return np.interp(rng.random(n), np.linspace(0.0, 1.0, len(spread)), spread)
+
+
+def _evenly(spread: Sequence[float]) -> np.ndarray:
+    """Return values that stand for a spread, each as likely as the others."""
+    at = (np.arange(10_000) + 0.5) / 10_000
+    return np.interp(at, np.linspace(0.0, 1.0, len(spread)), spread)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,12 +1,14 @@
-"""Measure what this machine costs: ``python -m live calibrate``.
+"""Measure what this machine costs: ``live calibrate``.
 
-Three small experiments with the real server, none of them with a queue whose length would have
-to be explained:
+Small experiments with the real server, none of them with a queue whose length would have to be
+explained:
 
 - *sparse*: requests that always find an idle worker. From when one is due until its handler
-  begins, less the master's own part, is `before`; from the handler's end to the client, `after`.
-- *burst*: many requests at once for one worker. Then the worker is never idle, and the time
-  between two ends, less the work, is what a request occupies it beyond its work: `overrun`.
+  begins, less the master's own part, is `before`; from there to the client, less the work, `rest`.
+- *burst*: many requests at once. Then no worker is ever without work, and the time between two
+  ends at one of them, less the work, is what a request occupies it beyond its work: `overrun`.
+  Once with the requests waiting at the worker, once with acknowledgements, and once with the
+  requests held by the master, which must hear of each end before it hands over the next.
 - *flood*: trivial requests as fast as they come, to see the master's processor time, of which the
   kernel keeps the account (/proc/PID/schedstat).
 """
@@ -17,17 +19,26 @@ from pathlib import Path
 import numpy as np
 
 from lbsim import policies
-from lbsim.calibration import Calibration
+from lbsim.calibration import REGIMES, Calibration
 from lbsim.cluster import Cluster
 from lbsim.faults import Crash, Faults
+from lbsim.policy import Policy
 from lbsim.workload import Workload
 from live.client import Task, replay
 from live.machine import facts
 from live.measured import MeasuredRun
-from live.measuring import measure, server
+from live.measuring import measure, measure_against, server
+from live.peers import node_cluster
 
-__all__ = ["calibrate"]
+__all__ = ["calibrate", "calibrate_node"]
 
+REGIME_POLICIES: dict[str, Policy] = {
+    "queued": policies.RoundRobin(),
+    "acknowledged": policies.NodeCluster(),
+    "held": policies.CentralQueue(),
+}
+WORKS = (0.002, 0.005, 0.010, 0.020)  # seconds, mixed at random in a burst
+BURST_WORKERS = 4
 LEVELS = 101  # quantiles kept of each spread
 SPARSE_RATE = 150.0  # requests a second
 SPARSE_WORKERS = 8
@@ -51,54 +62,110 @@ def calibrate(seconds: float = 12.0, say: Callable[[str], None] = lambda _: None
     Calibration
     """
     say("calibrating: a busy worker")
-    overrun, worker_accept_s = _burst(0.2 * seconds)
+    overrun, accepts = {}, []
+    for regime, policy in REGIME_POLICIES.items():
+        gaps, accept = _burst(measured(policy, BURST_WORKERS), 0.12 * seconds)
+        overrun[regime] = _spread(gaps)
+        accepts.append(accept)
+    worker_accept_s = accepts[0]
     say("calibrating: a busy master")
-    accept_s, whole_s, per_byte_s = _flood(0.3 * seconds)
+    accept_s, whole_s, per_byte_s = _flood(0.2 * seconds)
     say("calibrating: requests that find an idle worker")
-    before, after = _sparse(0.5 * seconds)
+    before, rest = _sparse(measured(policies.LeastConnections(), SPARSE_WORKERS), 0.35 * seconds)
     say("calibrating: a worker's death")
-    spread = _spread(overrun)
-    in_loop = float(np.mean(spread)) - worker_accept_s
     return Calibration(
         accept_s=accept_s,
         dispatch_s=max(0.0, whole_s - accept_s),
         per_byte_s=per_byte_s,
         worker_accept_s=worker_accept_s,
-        overrun=spread,
+        overrun=overrun,
         # What the simulator adds by itself is not a part of the way.
         before=_spread(np.maximum(0.0, before - whole_s - worker_accept_s)),
-        after=_spread(after - in_loop),
+        rest=_spread(rest),
         restart_s=_restart(),
         machine=facts(),
     )
 
 
-def _burst(seconds: float) -> tuple[np.ndarray, float]:
+def calibrate_node(
+    scheduling: str, seconds: float = 6.0, say: Callable[[str], None] = lambda _: None
+) -> Calibration:
+    """Measure what Node.js's cluster costs on this machine, as far as its clients can see it.
+
+    Parameters
+    ----------
+    scheduling : {"rr", "none"}
+    seconds : float, default 6
+    say : callable, optional
+
+    Returns
+    -------
+    Calibration
+        Its master's processor time is a part of `before`, since Node's cannot be asked for each
+        request; `overrun` is the same in all regimes, since the scheduling is what it is.
+    """
+
+    def run(workload: Workload, workers: int) -> MeasuredRun:
+        cluster = Cluster(workers, discipline="event_loop")
+        with node_cluster(workers, scheduling) as peer:
+            url = f"http://{peer.address[0]}:{peer.address[1]}"
+            return measure_against(workload, url, policies.NodeCluster(), cluster, pids=peer.pids)
+
+    say("calibrating Node: a busy worker")
+    gaps, _ = _burst(lambda workload: run(workload, BURST_WORKERS), 0.3 * seconds)
+    say("calibrating Node: requests that find an idle worker")
+    before, rest = _sparse(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds)
+    return Calibration(
+        0.0, 0.0, 0.0, 0.0, dict.fromkeys(REGIMES, _spread(gaps)),
+        _spread(np.maximum(0.0, before)), _spread(rest), 0.0, facts(),
+    )  # fmt: skip
+
+
+def measured(policy: Policy, workers: int) -> Callable[[Workload], MeasuredRun]:
+    """Return what measures a workload with our own server."""
+    cluster = Cluster(workers, discipline="event_loop")
+    return lambda workload: measure(workload, policy, cluster)
+
+
+def _burst(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.ndarray, float]:
     """Return by how much each request occupied its worker beyond its work, and an accept."""
-    works = np.resize([0.002, 0.005, 0.010, 0.020], max(40, int(seconds / 0.00925)))
+    mean = sum(WORKS) / len(WORKS)
+    works = np.resize(WORKS, BURST_WORKERS * max(20, int(seconds / mean)))
     works = np.random.default_rng(1).permutation(works)
-    workload = Workload.from_arrays(np.arange(len(works)) * 1e-5, works, name="burst")
-    run = measure(workload, policies.RoundRobin(), workers=1)
-    rows = run.record.handovers
-    order = np.argsort(rows.started)
-    gaps = np.diff(rows.ended[order]) - workload.cpu[rows.ticket[order]][1:]
-    accepts = np.diff(np.sort(_stamps(run)["accepted"]))
-    # Connections taken in one turn of the loop follow each other without work between them.
-    return gaps, float(np.median(accepts[accepts < 0.5 * works.min()]))
+    found = run(Workload.from_arrays(np.arange(len(works)) * 1e-5, works, name="burst"))
+    rows = found.record.handovers
+    gaps, accepts = [], []
+    for worker in np.unique(rows.worker):
+        mine = np.flatnonzero(rows.worker == worker)
+        mine = mine[np.argsort(rows.started[mine])]
+        gaps.append(np.diff(rows.ended[mine]) - found.workload.cpu[rows.ticket[mine]][1:])
+        if found.stamps is not None:
+            accepts.append(np.diff(np.sort(found.stamps["accepted"][mine])))
+    steps = np.concatenate(accepts) if accepts else np.zeros(0)
+    # Connections taken in one turn of the loop follow each other without work between.
+    steps = steps[steps < 0.5 * min(WORKS)]
+    return np.concatenate(gaps), float(np.median(steps)) if len(steps) else 0.0
 
 
-def _sparse(seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return how long requests were on their way to idle workers, and back beyond their work."""
-    cluster = Cluster(SPARSE_WORKERS, discipline="event_loop")
+def _sparse(
+    run: Callable[[Workload], MeasuredRun], seconds: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return how long requests were on their way to idle workers, and the rest without work."""
     workload = Workload.synthetic(
         max(100, int(seconds * SPARSE_RATE)), service=WORK_S, rate=SPARSE_RATE, seed=2
     )
-    run = measure(workload, policies.LeastConnections(), cluster)
-    phases = run.breakdown()
-    idle = (phases["queue"] == 0.0).to_numpy()
-    before = (run.started - run.arrival)[idle]
-    after = (run.finished - run.started - WORK_S)[idle]
-    return before, after
+    found = run(workload)
+    rows = found.record.handovers
+    idle = np.ones(len(workload), bool)
+    for worker in np.unique(rows.worker):
+        mine = np.flatnonzero(rows.worker == worker)
+        mine = mine[np.argsort(rows.started[mine])]
+        # Whoever came while the one before was served had to wait for it.
+        waited = rows.dispatched[mine][1:] < rows.ended[mine][:-1]
+        idle[rows.ticket[mine][1:][waited]] = False
+    before = (found.started - found.arrival)[idle]
+    rest = (found.finished - found.started - WORK_S)[idle]
+    return before, rest
 
 
 def _flood(seconds: float) -> tuple[float, float, float]:
@@ -144,8 +211,3 @@ def _restart() -> float:
 def _spread(values: np.ndarray) -> tuple[float, ...]:
     values = values[~np.isnan(values)]
     return tuple(np.quantile(values, np.linspace(0.0, 1.0, LEVELS)).tolist())
-
-
-def _stamps(run: MeasuredRun) -> np.ndarray:
-    assert run.stamps is not None
-    return run.stamps

@@ -77,6 +77,7 @@ class Front:
         # Both in order of their deadlines, because dicts keep the order of insertion.
         self.reading: dict[int, Connection] = {}
         self.lingering: dict[int, Connection] = {}
+        self.latest: Connection | None = None  # who was accepted last
         self.is_accepting = False
         self._family, self._type = int(listener.family), int(listener.type)
 
@@ -131,7 +132,12 @@ class Front:
             self.serial += 1
             self.counts["accepted"] += 1
             connection = Connection(sock, address[0], self.serial, now)
+            # Epoll may tell of the listener first although the request before is here too: who
+            # has sent first is to be dispatched first.
+            if self.latest is not None and self.latest.serial in self.reading:
+                self._read(self.latest)
             self._await(connection)
+            self.latest = connection
         return True
 
     def _await(self, connection: Connection) -> None:

@@ -18,20 +18,35 @@ from lbsim import (
     policies,
     simulate,
 )
-from lbsim.calibration import Calibration
+from lbsim.calibration import REGIMES, Calibration, regime_of
 
 COSTS = Calibration(
     accept_s=30e-6,
     dispatch_s=20e-6,
     per_byte_s=1e-9,
     worker_accept_s=40e-6,
-    overrun=(2e-4, 3e-4, 4e-4),
+    overrun={
+        "queued": (2e-4, 3e-4, 4e-4),
+        "acknowledged": (4e-4, 4e-4),
+        "held": (8e-4, 9e-4, 1e-3),
+    },
     before=(1e-4, 2e-4, 9e-4),
-    after=(1e-4, 1e-4),
+    rest=(3e-4, 5e-4),
     restart_s=0.3,
     machine={"cores": 2},
 )
-NOTHING = Calibration(0.0, 0.0, 0.0, 0.0, (0.0, 0.0), (0.0, 0.0), (0.0, 0.0), 0.1)
+
+
+def fixed(overrun: float, before: tuple[float, float], rest: float, *costs: float) -> Calibration:
+    """Costs that do not vary."""
+    spreads = dict.fromkeys(REGIMES, (overrun, overrun))
+    accept, dispatch, worker_accept = costs or (0.0, 0.0, 0.0)
+    return Calibration(
+        accept, dispatch, 0.0, worker_accept, spreads, before, (rest, rest), restart_s=0.1
+    )
+
+
+NOTHING = fixed(0.0, (0.0, 0.0), 0.0)
 
 
 def poisson(n: int = 400, workers: int = 4) -> Workload:
@@ -47,7 +62,7 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("no json", "is not a calibration .*python -m live calibrate"),
+        ("no json", "is not a calibration .*write one with: live calibrate"),
         ("[1]", "is not a calibration"),
         (json.dumps({"version": 1, "accept_s": 1.0}), "is not a calibration"),
         (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 1"),
@@ -55,7 +70,7 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
             json.dumps({"version": 1, **vars(COSTS), "accept_s": -1.0}),
             "accept_s = -1 must be finite",
         ),
-        (json.dumps({"version": 1, **vars(COSTS), "after": [2, 1]}), "after is not an ascending"),
+        (json.dumps({"version": 1, **vars(COSTS), "rest": [2, 1]}), "rest is not an ascending"),
     ],
 )
 def test_bad_files(tmp_path, text, message):
@@ -76,8 +91,7 @@ def test_a_calibrated_cluster_has_the_machine_s_costs(tmp_path):
     assert cluster.discipline == "event_loop"
     assert cluster.speeds == (1, 2, 1, 1)
     assert (cluster.master.accept_s, cluster.master.dispatch_s) == (30e-6, 20e-6)
-    assert cluster.master.per_byte_s == 0.0  # in mode "pass" no byte crosses the master
-    assert COSTS.apply(cluster, mode="message").master.per_byte_s == 1e-9
+    assert cluster.master.per_byte_s == 1e-9
     assert cluster.overhead_s + cluster.accept_s == pytest.approx(3e-4)
     assert (cluster.faults.restart_s, cluster.faults.detect_s) == (0.3, 0.5)
     blocking = Cluster.calibrated(tmp_path / "c.json", 4, discipline="fcfs")
@@ -95,11 +109,32 @@ def test_without_costs_a_prediction_is_the_simulation():
 def test_costs_that_do_not_vary_shift_a_request_that_never_waits():
     n = 20
     workload = Workload.from_arrays(np.arange(n) * 1.0, np.full(n, 0.01))
-    fixed = Calibration(1e-3, 2e-3, 0.0, 4e-3, (7e-3, 7e-3), (8e-3, 8e-3), (16e-3, 16e-3), 0.1)
-    cluster = Cluster(2, discipline="event_loop")
-    predicted = fixed.predict(workload, policies.RoundRobin(), cluster, replays=2)
-    # accept + dispatch + overrun (the worker's accept is a part of it) + before + after
-    assert predicted.latency == pytest.approx(0.01 + 1e-3 + 2e-3 + 7e-3 + 8e-3 + 16e-3)
+    costs = fixed(7e-3, (8e-3, 8e-3), 16e-3, 1e-3, 2e-3, 4e-3)
+    for policy in (policies.RoundRobin(), policies.CentralQueue()):
+        predicted = costs.predict(workload, policy, Cluster(2, discipline="event_loop"), replays=2)
+        # before, accept, dispatch and the worker's accept, then the work and the rest
+        assert predicted.latency == pytest.approx(0.01 + 8e-3 + 1e-3 + 2e-3 + 4e-3 + 16e-3)
+
+
+def test_a_request_that_waits_pays_for_where_it_waits():
+    cluster = Cluster(1, discipline="event_loop")
+    workload = Workload.from_arrays([0.0, 0.0], [0.01, 0.01])
+    for policy in (policies.RoundRobin(), policies.CentralQueue()):
+        second = COSTS.predict(workload, policy, cluster, replays=50).latency[:, 1]
+        spread = COSTS.overrun[regime_of(policy, cluster)]
+        before = np.mean(COSTS.before)
+        # It begins when the first one's work and overrun are over (all its costs included).
+        expected = 0.02 + 30e-6 + 20e-6 + 40e-6 + np.mean(spread) + before + np.mean(COSTS.rest)
+        assert np.mean(second) == pytest.approx(expected, abs=2e-4)
+
+
+def test_where_the_next_request_waits():
+    cluster = Cluster(2)
+    assert regime_of(policies.LeastConnections(), cluster) == "queued"
+    assert regime_of(policies.LeastConnections(), Cluster(2, slots=1)) == "held"
+    assert regime_of(policies.CentralQueue(), cluster) == "held"
+    assert regime_of(policies.BoundedQueue(2), cluster) == "queued"
+    assert regime_of(policies.NodeCluster(), cluster) == "acknowledged"
 
 
 def test_jitter_differs_between_replays_and_repeats_with_its_seed():
@@ -117,9 +152,9 @@ def test_jitter_differs_between_replays_and_repeats_with_its_seed():
 
 
 def test_jitter_lets_nobody_overtake():
-    wide = Calibration(0.0, 0.0, 0.0, 0.0, (0.0, 0.0), (0.0, 0.5), (0.0, 0.0), 0.1)
+    wide = fixed(0.0, (0.0, 0.5), 0.0)
     workload = Workload.from_arrays(np.arange(50) * 0.01, np.arange(1, 51) * 1e-3)
-    seen, outside = wide.perturb(workload, 3)
+    seen, outside = wide.perturb(workload, 3, Cluster(2))
     assert (np.diff(seen.arrival) >= 0).all()
     assert np.array_equal(seen.cpu, workload.cpu)
     assert seen.arrival - workload.arrival == pytest.approx(outside)
@@ -140,7 +175,7 @@ def test_clients_of_a_closed_loop_come_back_later():
     closed = Workload.synthetic(
         40, arrivals=ClosedLoop(clients=4, think=Deterministic(0.1)), service=Exponential(0.01)
     )
-    seen, outside = COSTS.perturb(closed, 1)
+    seen, outside = COSTS.perturb(closed, 1, Cluster(2))
     assert seen.think - closed.think == pytest.approx(outside)
     predicted = COSTS.predict(closed, policies.RoundRobin(), Cluster(2, discipline="event_loop"))
     assert predicted.latency.shape == (200, 40)

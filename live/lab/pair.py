@@ -52,7 +52,9 @@ class Pair:
     measured : MeasuredRun
         By our own server.
     peers : dict of str to MeasuredRun
-        By others.
+        By other servers.
+    peer_predictions : dict of str to Prediction
+        With the costs of those that were calibrated.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Pair:
     prediction: Prediction
     measured: "MeasuredRun"
     peers: "Mapping[str, MeasuredRun]" = field(default_factory=dict)
+    peer_predictions: Mapping[str, Prediction] = field(default_factory=dict)
 
     @property
     def is_blind(self) -> bool:
@@ -68,26 +71,28 @@ class Pair:
 
     @property
     def simulated(self) -> np.ndarray:
-        """One simulated latency for each request, in seconds.
+        """One simulated latency for each request, in seconds; see `typical`."""
+        return self.typical(self.prediction)
+
+    def typical(self, prediction: Prediction) -> np.ndarray:
+        """Return one latency for each request out of many replays, in seconds.
 
         Of a blind policy each request's median over the replays; of another one the replay
         whose p99 is the median, since medians over replays that differ are no run.
         """
-        latency = self.prediction.latency
-        if self.is_blind:
-            return self.prediction.median()
-        worst = np.nanquantile(latency, 0.99, axis=1)
-        return np.asarray(latency[np.argsort(worst)[len(worst) // 2]])
+        if prediction.is_blind:
+            return prediction.median()
+        worst = np.nanquantile(prediction.latency, 0.99, axis=1)
+        return np.asarray(prediction.latency[np.argsort(worst)[len(worst) // 2]])
 
-    def answered(self, measured: "MeasuredRun | None" = None) -> np.ndarray:
+    def answered(self) -> np.ndarray:
         """Return which requests were answered, both simulated and measured; a mask."""
-        run = self.measured if measured is None else measured
-        return ~np.isnan(run.latency) & ~np.isnan(self.simulated)
+        return ~np.isnan(self.measured.latency) & ~np.isnan(self.simulated)
 
-    def both(self, measured: "MeasuredRun | None" = None) -> tuple[np.ndarray, np.ndarray]:
+    def both(self) -> tuple[np.ndarray, np.ndarray]:
         """Return measured and simulated latencies of the requests that both answered."""
-        ok = self.answered(measured)
-        return (self.measured if measured is None else measured).latency[ok], self.simulated[ok]
+        ok = self.answered()
+        return self.measured.latency[ok], self.simulated[ok]
 
     # --- tables ------------------------------------------------------------------------------
 
@@ -114,9 +119,11 @@ class Pair:
 
         rows: list[dict[str, Any]] = []
         for server, run in {"live": self.measured, **self.peers}.items():
-            ok = self.answered(run)
-            mine, theirs = run.latency[ok], self.simulated[ok]
-            prediction, bare = self.prediction.of(ok), self.bare.latency[ok]
+            whole = self.peer_predictions.get(server, self.prediction)
+            typical = self.typical(whole)
+            ok = ~np.isnan(run.latency) & ~np.isnan(typical)
+            mine, theirs = run.latency[ok], typical[ok]
+            prediction, bare = whole.of(ok), self.bare.latency[ok]
             names = quantiles_of(len(mine))
             if len(mine) < LEAST:
                 continue

@@ -14,6 +14,7 @@ from lbsim.errors import InputError
 from lbsim.policies import NodeCluster, SharedAccept
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
+from live.calibrate import calibrate, calibrate_node
 from live.lab.pair import LEAST, Pair
 from live.machine import Disturbance, Watch
 from live.measured import MeasuredRun
@@ -234,8 +235,6 @@ def study(
     teller = _Silent() if teller is None else teller
     watch = Watch()
     if calibration is None:
-        from live.calibrate import calibrate
-
         calibration = calibrate(say=teller.stage)
     pairs: list[Pair] = []
     is_complete = True
@@ -281,10 +280,21 @@ def study(
             )
             if measured is None:
                 break
-            peers = dict(others)
-            if node and is_complete:
-                peers.update(_node(workload, policy, cluster, client, teller, count, keep, notes))
-            pairs.append(Pair(name, bare, prediction, measured, peers))
+            peers, predictions = dict(others), {}
+            scheduling = _scheduling(policy, cluster) if node and is_complete else None
+            if scheduling is not None and shutil.which("node") is None:
+                notes.append("There is no node on this machine, so its own curve is missing.")
+            elif scheduling is not None:
+                teller.stage("measuring real Node")
+                theirs, run = _node(workload, policy, cluster, client, scheduling, count)
+                if keep(run) is not None:
+                    peers[theirs] = run
+                    costs = calibrate_node(scheduling, say=teller.stage)
+                    predictions[theirs] = costs.predict(
+                        workload, policy, cluster, replays=replays, seed=seed, jitter_seed=seed,
+                        client=client,
+                    )  # fmt: skip
+            pairs.append(Pair(name, bare, prediction, measured, peers, predictions))
     except KeyboardInterrupt:
         is_complete = False
     if not pairs:
@@ -332,33 +342,29 @@ def _check(policies: Mapping[str, Policy]) -> None:
             )
 
 
+def _scheduling(policy: Policy, cluster: Cluster) -> str | None:
+    """Return which of Node.js's schedulings a policy is a model of, if it could be measured."""
+    if set(cluster.speeds) != {1.0} or cluster.faults.schedule:
+        return None
+    return {NodeCluster: "rr", SharedAccept: "none"}.get(type(policy))
+
+
 def _node(
     workload: "Workload",
     policy: Policy,
     cluster: Cluster,
     client: Client | None,
-    teller: Teller,
+    scheduling: str,
     count: Callable[[int], None],
-    keep: Callable[[MeasuredRun], MeasuredRun | None],
-    notes: list[str],
-) -> dict[str, MeasuredRun]:
-    """Measure Node.js's cluster where a policy is a model of it."""
-    scheduling = {NodeCluster: "rr", SharedAccept: "none"}.get(type(policy))
-    if scheduling is None or set(cluster.speeds) != {1.0} or cluster.faults.schedule:
-        return {}
-    if shutil.which("node") is None:
-        notes.append("There is no node on this machine, so its own curve is missing.")
-        return {}
+) -> tuple[str, MeasuredRun]:
+    """Measure Node.js's cluster; return its name too."""
     with node_cluster(cluster.workers, scheduling) as peer:
         name = f"Node {peer.version} {'SCHED_RR' if scheduling == 'rr' else 'SCHED_NONE'}"
-        teller.stage(f"measuring {name}")
         url = f"http://{peer.address[0]}:{peer.address[1]}"
-        run = keep(
-            measure_against(
-                workload, url, policy, cluster, pids=peer.pids, client=client, progress=count
-            )
+        run = measure_against(
+            workload, url, policy, cluster, pids=peer.pids, client=client, progress=count
         )
-    return {} if run is None else {name: run}
+    return name, run
 
 
 def _concat(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":

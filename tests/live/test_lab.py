@@ -22,7 +22,7 @@ from lbsim import (
     policies,
     simulate,
 )
-from lbsim.calibration import Calibration, Prediction
+from lbsim.calibration import REGIMES, Calibration, Prediction
 from live.client import Lateness, Replay
 from live.lab import BANDS, Pair, Study, Word, requests_for, validate
 from live.lab.pair import quantiles_of
@@ -32,8 +32,9 @@ from live.measured import MeasuredRun
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
 
 COSTS = Calibration(
-    20e-6, 20e-6, 0.0, 20e-6, (1e-4, 3e-4), (1e-4, 4e-4), (1e-4, 2e-4), 0.2, {"cores": 2}
-)
+    20e-6, 20e-6, 0.0, 20e-6, dict.fromkeys(REGIMES, (1e-4, 3e-4)), (1e-4, 4e-4), (3e-4, 5e-4),
+    0.2, {"cores": 2},
+)  # fmt: skip
 QUIET = Disturbance(0.0, 0.1, 0.01)
 CLUSTER = Cluster(4, discipline="event_loop")
 
@@ -45,7 +46,7 @@ def workload(n: int = 800) -> Workload:
 def as_if_measured(policy, *, factor: float = 1.0, late: float = 1e-4) -> MeasuredRun:
     """A simulated run with other jitter, in the clothes of a measured one."""
     work = workload()
-    seen, outside = COSTS.perturb(work, 99)
+    seen, outside = COSTS.perturb(work, 99, CLUSTER)
     run = simulate(seen, policy, COSTS.apply(CLUSTER), seed=1)
     latency = (run.latency + outside) * factor
     n = len(work)
