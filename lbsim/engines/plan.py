@@ -155,10 +155,10 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
         copies=client.copies,
         closed=closed,
         arrival=workload.arrival,
-        work=workload.cpu + cluster.overhead_s,
+        work=workload.cpu + cluster.overhead_s if cluster.overhead_s else workload.cpu,
         wait=workload.wait,
         payload=workload.payload,
-        session=np.full(n, -1, np.int64),
+        session=np.empty(0, np.int64),
         n_sessions=0,
         clients=clients,
         think=workload.think if closed else np.zeros(0),
@@ -223,7 +223,7 @@ def with_sessions(plan: Plan) -> Plan:
         return plan
     key = plan.requests.key
     if len(key) == 0 or key.max() < 0:
-        return plan
+        return plan._replace(session=np.full(plan.n, -1, np.int64))
     keys, session = np.unique(key, return_inverse=True)
     session = np.where(key < 0, -1, session).astype(np.int64)
     return plan._replace(session=session, n_sessions=len(keys))

@@ -11,6 +11,7 @@ from lbsim.engines.compiled import few, levels, short, views, wheel
 from lbsim.engines.compiled.fingerprint import Reach
 from lbsim.engines.compiled.value import PolicyValue
 from lbsim.engines.interrupt import Interrupt
+from lbsim.engines.later import Later
 from lbsim.engines.plan import FCFS, Plan, head_of
 from lbsim.engines.progress import Progress
 from lbsim.engines.record import Handovers, Happenings, Record
@@ -149,11 +150,16 @@ class ShortRun:
 def columns_of(plan: Plan, oracle: bool) -> short.Columns:
     """Return what a short path reads of each request."""
     requests = plan.requests
-    service = requests.service if oracle else np.full(plan.n, np.nan)
+    service = requests.service if oracle else _unknown(requests.size)
     return short.read_only(
         plan.arrival, plan.work, plan.wait, requests.key, requests.kind, requests.priority,
         requests.size, service,
     )  # fmt: skip
+
+
+def _unknown(size: np.ndarray) -> np.ndarray:
+    """Return NaN for every request: the estimates themselves, where there are none."""
+    return size if np.isnan(size).all() else np.full(len(size), np.nan)
 
 
 def empty_rows(n: int) -> short.Rows:
@@ -189,11 +195,12 @@ def record_of(plan: Plan, rows: short.Rows) -> Record:
     """
     n = plan.n
     number = np.arange(n)
+    first_code = np.zeros(n, np.int8)  # of endings and of outcomes: "answered" and "ok"
     workers = len(plan.workers.speed)
     return Record(
         arrival=plan.arrival,
         finished=rows.finished,
-        outcome=np.full(n, record.OK, np.int8),
+        outcome=first_code,
         answer=number,
         handovers=Handovers(
             ticket=number,
@@ -201,8 +208,11 @@ def record_of(plan: Plan, rows: short.Rows) -> Record:
             dispatched=plan.arrival,
             started=rows.started,
             ended=rows.finished,
-            ending=np.full(n, record.ANSWERED, np.int8),
-            miss=record.session_misses(plan.requests.key, rows.worker, plan.arrival, rows.started),
+            ending=first_code,
+            # It takes longer than all the rest, and few look at it.
+            miss=Later(  # type: ignore[arg-type]
+                record.session_misses, plan.requests.key, rows.worker, plan.arrival, rows.started
+            ),
         ),
         happenings=Happenings(
             time=np.zeros(workers),
