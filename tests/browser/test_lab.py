@@ -4,84 +4,72 @@ from pathlib import Path
 
 import pytest
 
+from lbsim.teach.build import build
+
 pytestmark = [pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
-LESSON = "03_round_robin"
-
-MORE = (
-    "import lbsim\nexplorer = lbsim.explore(requests=20_000)\nexplorer",
-    "cluster = lbsim.Cluster(3, faults=[lbsim.Crash(1, 1.0)])\n"
-    "workload = lbsim.data.heavy_tailed(cluster, n=400)\n"
-    "runs = [lbsim.simulate(workload, p, cluster)\n"
-    "        for p in (lbsim.policies.RoundRobin(), lbsim.policies.CentralQueue())]\n"
-    "lbsim.plot.animate(*runs)",
-    "guess = lbsim.teach.predict('Which is faster?', choices=['a', 'b'])\nguess",
-)
+WITH_ANIMATION, WITH_SLIDERS = "02_sharing_evenly", "08_heavy_tails"
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """A JupyterLab that shows the lesson, with three more cells, as lesson.ipynb."""
+    """A JupyterLab that shows the lessons, small ones."""
     pytest.importorskip("jupyterlab", reason="the extra 'notebook' is not installed")
     pytest.importorskip("anywidget", reason="the extra 'notebook' is not installed")
-    jupytext = pytest.importorskip("jupytext", reason="the extra 'test' is not installed")
-    import nbformat
+    pytest.importorskip("jupytext", reason="the extra 'test' is not installed")
     from lab import Lab
 
     directory = tmp_path_factory.mktemp("lab")
-    notebook = jupytext.read(ROOT / "notebooks" / f"{LESSON}.py")
-    notebook.cells += [nbformat.v4.new_code_cell(source) for source in MORE]
-    nbformat.write(notebook, directory / "lesson.ipynb")
+    build(ROOT / "notebooks", directory, only=[WITH_ANIMATION, WITH_SLIDERS], render=False)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LBSIM_QUICK", "1")
         with Lab(directory) as running:
             yield running
 
 
-def test_a_lesson_runs_and_its_pictures_move(page, lab):
+def test_the_animation_of_a_lesson_plays_and_a_guess_is_taken(page, lab):
     from lab import open_and_run
 
-    page.set_viewport_size({"width": 1400, "height": 1000})
-    open_and_run(page, lab, "lesson.ipynb")
+    open_and_run(page, lab, f"notebooks/{WITH_ANIMATION}.ipynb")
+    field = page.locator(".widget-text input").first
+    field.scroll_into_view_if_needed()
+    field.fill("250")
+    page.wait_for_selector("text=your guess: 250 ms")
 
-    # A slider is moved with the mouse's effect, then with the keyboard: the picture changes.
-    load = page.locator(".lbsim-explore [data-name=load]")
-    load.scroll_into_view_if_needed()
-    curve = page.locator(".lbsim-explore path.curve-0")
-    for move in (lambda: load.fill("0.95"), lambda: (load.focus(), page.keyboard.press("Home"))):
-        before = curve.get_attribute("d")
-        move()
-        page.wait_for_function(
-            "before => document.querySelector('.curve-0').getAttribute('d') !== before", arg=before
-        )
-    assert load.input_value() == "0.05"
-    assert (
-        "from slider to picture"
-        in page.wait_for_selector(".lbsim-explore .note:has-text('from slider')").inner_text()
-    )
-
-    # The animation, in its frame, plays once it is on the screen.
-    element = page.locator("iframe[srcdoc]").element_handle()
+    element = page.wait_for_selector("iframe[srcdoc]", state="attached")
     element.evaluate("frame => frame.scrollIntoView({ block: 'center' })")
     frame = element.content_frame()
+    # It plays by itself once it is on the screen, and goes on.
     frame.wait_for_function("window.player && player.t > 0")
     first = frame.evaluate("player.t")
     frame.wait_for_function("first => player.t > first", arg=first)
     frame.locator("[data-part=play]").click()
     assert "play" in frame.locator("[data-part=play]").inner_text()
 
-    # A guess is taken.
-    choice = page.locator(".widget-radio-box input").nth(1)
-    choice.scroll_into_view_if_needed()
-    choice.check()
-    page.wait_for_selector("text=your guess: b")
+
+def test_a_slider_of_a_lesson_changes_the_picture(page, lab):
+    from lab import open_and_run
+
+    open_and_run(page, lab, f"notebooks/{WITH_SLIDERS}.ipynb")
+    curve = page.wait_for_selector(".lbsim-explore path.curve-0", state="attached")
+    load = page.locator(".lbsim-explore [data-name=load]")
+    load.scroll_into_view_if_needed()
+    # As the mouse does it, then with the keyboard, which JupyterLab must not take for itself.
+    for move in (lambda: load.fill("0.95"), lambda: load.press("Home")):
+        before = curve.get_attribute("d")
+        move()
+        page.wait_for_function(
+            "before => document.querySelector('.curve-0').getAttribute('d') !== before", arg=before
+        )
+    assert load.input_value() == "0.05"
+    page.wait_for_selector(".lbsim-explore .note:has-text('from slider to picture')")
 
 
 def test_what_a_slider_passes_through_is_not_run(page, lab):
     from lab import open_and_run
 
-    open_and_run(page, lab, "lesson.ipynb")
+    open_and_run(page, lab, f"notebooks/{WITH_SLIDERS}.ipynb")
     page.wait_for_selector(".lbsim-explore path.curve-0", state="attached")
     # A hundred movements within one task: the first is asked, then the last, nothing between.
     page.evaluate(
