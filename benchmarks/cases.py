@@ -140,7 +140,7 @@ def blind(options: Options) -> list[Line]:
     found = []
     for policy, more in (
         (policies.Random(), {}),
-        (policies.Rendezvous(), {"sessions": 10_000}),
+        (policies.KeyHash(), {"sessions": 10_000}),
         (policies.Maglev(), {"sessions": 10_000}),
     ):
         workload = workload_for(cluster, options.size(10**6), **more)

@@ -2,6 +2,7 @@
 
 import math
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -50,7 +51,9 @@ class Progress:
         if self.is_silent:
             return
         if self.bar is None and time.monotonic() - self.begin > PATIENCE_S:
-            from tqdm.auto import tqdm
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that Jupyter lacks widgets: text will do
+                from tqdm.auto import tqdm
 
             self.bar = tqdm(total=self.total, unit=f" {self.unit}s", unit_scale=True, leave=False)
         if self.bar is not None:
