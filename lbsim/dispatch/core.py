@@ -73,12 +73,14 @@ class Core(NamedTuple):
     `up` to `index` are a value a worker (`up` and `index` as in `ClusterView`, whose arrays are
     read-only views of these); `seen` is the `in_flight` that the policy is shown, with the
     `board` or the log of changes that makes it old; `place`, `attempts` and `handed` are a value
-    a ticket: the list it is in, its handovers so far, and the time of the last.
+    a ticket: the list it is in, its handovers so far, and the time of the last. `again` and
+    `passed` are paper to write tickets on: those that come back, those that a worker may not
+    take. (Compiled transitions make no arrays.)
     """
 
     settings: Settings
     requests: Requests
-    view: ClusterView
+    shown: ClusterView
     count: np.ndarray  # type: ignore[assignment]  # not tuple.count, which nobody calls
     up: np.ndarray
     is_up: np.ndarray
@@ -96,6 +98,8 @@ class Core(NamedTuple):
     place: np.ndarray
     attempts: np.ndarray
     handed: np.ndarray
+    again: np.ndarray
+    passed: np.ndarray
 
 
 def make_core(
@@ -134,6 +138,7 @@ def make_core(
     stale = info_every > 0.0 or info_delay > 0.0
     indexed = n >= INDEX_FROM and not stale
     ranked = kind.rank is not Policy.rank
+    choosy = kind.may_take is not Policy.may_take
     in_flight = np.zeros(n, np.int64)
     seen = np.zeros(n, np.int64) if stale else in_flight
     up = np.zeros(n, np.int64)
@@ -149,7 +154,7 @@ def make_core(
             queue_limit=queue_limit,
             needs_ack=bool(policy.needs_ack),
             ranked=ranked,
-            choosy=kind.may_take is not Policy.may_take,
+            choosy=choosy,
             hears=kind.on_complete is not Policy.on_complete,
             indexed=indexed,
             latency_gain=latency_gain,
@@ -157,7 +162,7 @@ def make_core(
             info_delay=info_delay,
         ),
         requests=requests,
-        view=ClusterView(
+        shown=ClusterView(
             up=_read_only(up),
             is_up=_read_only(is_up),
             in_flight=_read_only(seen),
@@ -184,6 +189,8 @@ def make_core(
         place=np.full(m, IDLE, np.int64),
         attempts=np.zeros(m, np.int64),
         handed=np.zeros(m),
+        again=np.empty(m, np.int64),
+        passed=np.empty(m if choosy and ranked else 0, np.int64),
     )
 
 

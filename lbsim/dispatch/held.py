@@ -4,15 +4,13 @@ List w of the queues is what worker w has; list n + w is what is held for worker
 policy chose it while it was full); list 2n is the central queue.
 """
 
-import numpy as np
-
 from lbsim import queues
 from lbsim.dispatch.core import FRONT_SERIAL, IDLE, N_HELD, Core
 from lbsim.dispatch.sight import request_of
 from lbsim.policy import HOLD, SHED, Policy
 from lbsim.queues import NONE
 
-__all__ = ["first_for", "hold", "sort_by_serial", "to_the_front", "unhold", "waiting_for"]
+__all__ = ["first_for", "hold", "sort_by_serial", "to_the_front", "unhold", "unhold_all_for"]
 
 
 def hold(core: Core, policy: Policy, now: float, ticket: int, line: int) -> int:
@@ -47,7 +45,7 @@ def first_for(core: Core, policy: Policy, now: float, worker: int) -> int:
             ticket = q.next[ticket]
         return ticket
     # A heap is in order only at its root: take the refused ones out, then put them back.
-    passed = np.empty(core.count[N_HELD], np.int64)
+    passed = core.passed
     n_passed = 0
     while ticket != NONE and not policy.may_take(worker, request_of(core, now, ticket)):
         queues.remove(q, central, ticket, True)
@@ -59,26 +57,26 @@ def first_for(core: Core, policy: Policy, now: float, worker: int) -> int:
     return ticket
 
 
-def waiting_for(core: Core, worker: int) -> np.ndarray:
-    """Return the tickets held for one worker, in no particular order."""
+def unhold_all_for(core: Core, worker: int, found: int) -> int:
+    """Take the tickets held for one worker out of its list, and note them in `again`.
+
+    `found` is how many are noted there already; return how many are now.
+    """
     line = len(core.in_flight) + worker
-    q = core.queues
-    tickets = np.empty(core.count[N_HELD], np.int64)
-    found = 0
-    ticket = queues.front(q, line)
+    ticket = queues.front(core.queues, line)
     while ticket != NONE:
-        queues.remove(q, line, ticket, core.settings.ranked)
-        tickets[found] = ticket
+        unhold(core, ticket)
+        core.again[found] = ticket
         found += 1
-        ticket = queues.front(q, line)
-    for i in range(found):
-        queues.push(q, line, tickets[i], core.settings.ranked)
-    return tickets[:found]
+        ticket = queues.front(core.queues, line)
+    return found
 
 
-def sort_by_serial(serial: np.ndarray, tickets: np.ndarray) -> None:
-    """Insertion sort: the tickets come almost in order."""
-    for i in range(1, len(tickets)):
+def sort_by_serial(core: Core, found: int) -> None:
+    """Sort the first tickets of `again`. Insertion sort: they come almost in order."""
+    serial = core.queues.serial
+    tickets = core.again
+    for i in range(1, found):
         ticket = tickets[i]
         position = i
         while position > 0 and serial[tickets[position - 1]] > serial[ticket]:
@@ -87,8 +85,8 @@ def sort_by_serial(serial: np.ndarray, tickets: np.ndarray) -> None:
         tickets[position] = ticket
 
 
-def to_the_front(core: Core, tickets: np.ndarray) -> None:
-    """Renumber tickets so that they come, in this order, before all that are held."""
-    core.count[FRONT_SERIAL] -= len(tickets)
-    for i in range(len(tickets)):
-        core.queues.serial[tickets[i]] = core.count[FRONT_SERIAL] + i
+def to_the_front(core: Core, found: int) -> None:
+    """Renumber the first tickets of `again`, so that they come before all that are held."""
+    core.count[FRONT_SERIAL] -= found
+    for i in range(found):
+        core.queues.serial[core.again[i]] = core.count[FRONT_SERIAL] + i

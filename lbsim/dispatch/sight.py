@@ -25,7 +25,7 @@ def request_of(core: Core, now: float, ticket: int) -> Request:
 def view(core: Core, now: float) -> ClusterView:
     """Return what the policy may know of the workers at this instant."""
     age_information(core, now)
-    full = core.view
+    full = core.shown
     return ClusterView(
         full.up[: core.count[N_UP]],
         full.is_up,

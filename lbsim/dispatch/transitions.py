@@ -22,7 +22,7 @@ from lbsim.dispatch.held import (
     sort_by_serial,
     to_the_front,
     unhold,
-    waiting_for,
+    unhold_all_for,
 )
 from lbsim.dispatch.sight import change_load, reindex, request_of, view
 from lbsim.policy import HOLD, SHED, Policy, Request
@@ -39,6 +39,8 @@ __all__ = [
     "reported",
     "resize",
     "retry_due",
+    "take_down",
+    "take_out",
     "worker_down",
     "worker_leaving",
     "worker_up",
@@ -111,32 +113,35 @@ def worker_down(core: Core, policy: Policy, now: float, worker: int) -> np.ndarr
     -------
     ndarray of int64
         The tickets that were at the worker or waited for it, in order of arrival. They keep
-        their place ahead of the queue; the driver calls `retry_due` for each, in this order.
+        their place ahead of the queue; the driver calls `retry_due` for each, in this order,
+        before it calls anything that returns tickets again: the array is the core's own.
+    """
+    return core.again[: take_down(core, policy, now, worker)]
+
+
+def take_down(core: Core, policy: Policy, now: float, worker: int) -> int:
+    """As `worker_down`, but return how many tickets there are in ``core.again``.
+
+    For compiled code, which cannot return an array.
     """
     _leave(core, policy, now, worker)
     core.latency[worker] = 0.0
     core.ready[worker] = True
     q = core.queues
-    waiting = waiting_for(core, worker)
-    tickets = np.empty(core.in_flight[worker] + len(waiting), np.int64)
     found = 0
     ticket = q.first[worker]
     while ticket != NONE:
         following = q.next[ticket]
         _take_away(core, now, worker, ticket)
-        tickets[found] = ticket
+        core.again[found] = ticket
         found += 1
         ticket = following
-    for ticket in waiting:
-        unhold(core, ticket)
-        tickets[found] = ticket
-        found += 1
-    tickets = tickets[:found]
+    found = unhold_all_for(core, worker, found)
     if core.in_flight[worker] > 0:  # what it took without asking (see `kept`)
         change_load(core, now, worker, -core.in_flight[worker])
-    sort_by_serial(q.serial, tickets)
-    to_the_front(core, tickets)
-    return tickets
+    sort_by_serial(core, found)
+    to_the_front(core, found)
+    return found
 
 
 def worker_leaving(core: Core, policy: Policy, now: float, worker: int) -> np.ndarray:
@@ -145,15 +150,18 @@ def worker_leaving(core: Core, policy: Policy, now: float, worker: int) -> np.nd
     Returns
     -------
     ndarray of int64
-        The tickets that waited for it, in order of arrival, for `retry_due`.
+        The tickets that waited for it, in order of arrival, as of `worker_down`.
     """
+    return core.again[: take_out(core, policy, now, worker)]
+
+
+def take_out(core: Core, policy: Policy, now: float, worker: int) -> int:
+    """As `worker_leaving`, but return how many tickets there are in ``core.again``."""
     _leave(core, policy, now, worker)
-    tickets = waiting_for(core, worker)
-    for ticket in tickets:
-        unhold(core, ticket)
-    sort_by_serial(core.queues.serial, tickets)
-    to_the_front(core, tickets)
-    return tickets
+    found = unhold_all_for(core, worker, 0)
+    sort_by_serial(core, found)
+    to_the_front(core, found)
+    return found
 
 
 def worker_up(core: Core, policy: Policy, now: float, worker: int) -> int:
@@ -191,9 +199,8 @@ def refused(core: Core, policy: Policy, now: float, worker: int, ticket: int) ->
     """
     _take_away(core, now, worker, ticket)
     core.attempts[ticket] -= 1
-    again = np.empty(1, np.int64)
-    again[0] = ticket
-    to_the_front(core, again)
+    core.again[0] = ticket
+    to_the_front(core, 1)
     return _assign(core, policy, now, ticket)
 
 

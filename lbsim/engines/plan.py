@@ -4,7 +4,7 @@ Both engines read a plan and nothing else, so neither can understand an option d
 """
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,7 @@ __all__ = [
     "Patience",
     "Plan",
     "Workers",
+    "frozen",
     "head_of",
     "make_plan",
     "new_core",
@@ -237,7 +238,7 @@ def new_core(plan: Plan, policy: Policy) -> Core:
         requests = requests._replace(service=unknown)
     return make_core(
         policy,
-        requests,
+        Requests(*(frozen(column) for column in requests)),
         plan.workers.slots,
         plan.workers.weight,
         np.random.Generator(np.random.PCG64(plan.policy_seed)),
@@ -247,6 +248,17 @@ def new_core(plan: Plan, policy: Policy) -> Core:
         info_every=plan.info_every,
         info_delay=plan.info_delay,
     )
+
+
+def frozen(array: np.ndarray, kind: Any = None) -> np.ndarray:
+    """Return a read-only, contiguous view of an array, or of a copy if it must be.
+
+    To a compiler, an array that can be written to and one that cannot are different types: a
+    kernel that was compiled for one would be compiled again for the other.
+    """
+    view = np.ascontiguousarray(array, kind).view()
+    view.flags.writeable = False
+    return view
 
 
 def _fault_table(cluster: Cluster) -> FaultTable:

@@ -1,7 +1,6 @@
 """From a plan to the arrays of a run, and from these to a record."""
 
 import math
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from lbsim.engines.compiled.general.layout import (
     State,
     Timers,
 )
-from lbsim.engines.plan import Plan
+from lbsim.engines.plan import Plan, frozen
 from lbsim.engines.record import Handovers, Happenings, Record
 from lbsim.queues import NONE, make_queues
 
@@ -42,11 +41,11 @@ def make_state(plan: Plan, core: Core) -> State:
         copies=plan.copies,
         clients=clients,
         session_miss=plan.costs.session_miss,
-        arrival=_given(plan.arrival[:0] if plan.closed else plan.arrival, np.float64),
-        think=_given(plan.think, np.float64),
-        work=_given(plan.work, np.float64),
-        wait=_given(plan.wait, np.float64),
-        session=_given(plan.session, np.int64),
+        arrival=frozen(plan.arrival[:0] if plan.closed else plan.arrival, np.float64),
+        think=frozen(plan.think, np.float64),
+        work=frozen(plan.work, np.float64),
+        wait=frozen(plan.wait, np.float64),
+        session=frozen(plan.session, np.int64),
         home=np.full(plan.n_sessions, NONE, np.int64),
         clock=np.zeros(1),
         count=count,
@@ -68,13 +67,6 @@ def make_state(plan: Plan, core: Core) -> State:
         sharing=_sharing(n, tickets) if plan.discipline == p.PS else None,
         loop=Loop(plan.costs.worker_accept) if plan.discipline == p.EVENT_LOOP else None,
     )
-
-
-def _given(array: np.ndarray, kind: Any) -> np.ndarray:
-    """Return a read-only view: whether the caller's own is, must not matter to a compiler."""
-    view = np.ascontiguousarray(array, kind).view()
-    view.flags.writeable = False
-    return view
 
 
 def _worker_table(plan: Plan, n: int) -> np.ndarray:
@@ -160,7 +152,7 @@ def _master(plan: Plan, tickets: int) -> Master | None:
         accept_s=costs.master_accept,
         dispatch_s=costs.master_dispatch,
         per_byte_s=costs.master_per_byte,
-        payload=_given(plan.payload, np.float64),
+        payload=frozen(plan.payload, np.float64),
         job_ticket=np.zeros(SPARE, np.int64),
         job_number=np.zeros(SPARE, np.int64),
         accepting=np.zeros(tickets, np.bool_),
@@ -171,11 +163,11 @@ def _master(plan: Plan, tickets: int) -> Master | None:
 def _frozen_table(plan: Plan) -> p.FaultTable:
     table = plan.faults
     return table._replace(
-        time=_given(table.time, np.float64),
-        kind=_given(table.kind, np.int64),
-        worker=_given(table.worker, np.int64),
-        value=_given(table.value, np.float64),
-        reloads=_given(table.reloads, np.int64),
+        time=frozen(table.time, np.float64),
+        kind=frozen(table.kind, np.int64),
+        worker=frozen(table.worker, np.int64),
+        value=frozen(table.value, np.float64),
+        reloads=frozen(table.reloads, np.int64),
     )
 
 

@@ -1,7 +1,5 @@
 """Crashes, restarts and reloads, and what becomes of the requests they meet."""
 
-import numpy as np
-
 from lbsim import dispatch
 from lbsim.engines import plan as p
 from lbsim.engines import record
@@ -98,13 +96,14 @@ def _notice(s: State, faults: Faults, policy: Policy, now: float, worker: int) -
     delay = restart_delay(table.restart, table.backoff, table.backoff_limit, failures)
     restart(s, now, worker, delay)
     s.count[AT_WORKERS] -= s.core.in_flight[worker]
-    _dispatch_again(s, s.master, policy, now, dispatch.worker_down(s.core, policy, now, worker))
+    _dispatch_again(s, s.master, policy, now, dispatch.take_down(s.core, policy, now, worker))
 
 
 def _dispatch_again(
-    s: State, master: Master | None, policy: Policy, now: float, tickets: np.ndarray
+    s: State, master: Master | None, policy: Policy, now: float, found: int
 ) -> None:
-    for ticket in tickets:
+    for i in range(found):
+        ticket = s.core.again[i]
         notes.ended(s, now, ticket, record.CRASHED)
         if master is not None:
             master.handing[ticket] = NONE
@@ -139,6 +138,6 @@ def _reload_next(s: State, faults: Faults, policy: Policy, now: float) -> None:
         if s.core.is_up[worker]:  # otherwise it is dead and comes back renewed anyway
             s.count[LEAVING] = worker
             notes.happened(s, now, record.LEAVING, worker, 0.0)
-            tickets = dispatch.worker_leaving(s.core, policy, now, worker)
-            _dispatch_again(s, s.master, policy, now, tickets)
+            found = dispatch.take_out(s.core, policy, now, worker)
+            _dispatch_again(s, s.master, policy, now, found)
             served(s, s.faults, now, worker)
