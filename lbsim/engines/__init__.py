@@ -50,7 +50,7 @@ def run_plan(plan: Plan, policy: Policy, engine: str) -> tuple[str, Record]:
         from lbsim.engines import compiled
 
         try:
-            return "compiled", compiled.run(plan, policy)
+            return "compiled", compiled.run(plan, policy, patient=engine == "compiled")
         except compiled.Refused as refusal:
             warnings.warn(
                 f"{type(policy).__name__} cannot be compiled: {refusal}. It runs on the readable "

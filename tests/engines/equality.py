@@ -161,9 +161,12 @@ def faults(draw, workers, until):
 
 
 @st.composite
-def clusters(draw, workers, until):
-    """Any cluster."""
-    discipline = draw(st.sampled_from(["fcfs", "ps", "event_loop"]))
+def clusters(draw, workers, until, discipline=None, always=()):
+    """Any cluster, or any of a discipline that always has some options."""
+    if discipline is None:
+        discipline = draw(st.sampled_from(["fcfs", "ps", "event_loop"]))
+    schedules = faults(workers, until)
+    masters = st.builds(Master, TIMES, TIMES, TIMES)
     options = {
         "speeds": st.sampled_from([0.5, 1.0, 2.0]),
         "slots": st.integers(1, 4),
@@ -171,15 +174,15 @@ def clusters(draw, workers, until):
         "overhead_s": SPANS,
         "queue_limit": st.integers(0, 6),
         "max_attempts": st.integers(1, 4),
-        "master": st.builds(Master, TIMES, TIMES, TIMES),
-        "faults": faults(workers, until),
+        "master": masters.filter(lambda m: not m.is_free) if "master" in always else masters,
+        "faults": schedules.filter(lambda f: f.schedule) if "faults" in always else schedules,
     }
     if discipline == "event_loop":
         options["accept_s"] = TIMES
     else:
         options["concurrency"] = st.integers(1, 3)
     options[draw(st.sampled_from(["info_every_s", "info_delay_s"]))] = SPANS
-    chosen = draw(st.sets(st.sampled_from(sorted(options))))
+    chosen = draw(st.sets(st.sampled_from(sorted(options)))).union(always)
     values = {name: draw(options[name]) for name in sorted(chosen)}
     return Cluster(workers, discipline=discipline, **values)
 

@@ -67,6 +67,11 @@ class KernelCache(_Cache):
         path = directory()
         return None if path is None else str(path)
 
+    def holds(self, sig: Any, target_context: Any) -> bool:
+        """Say whether there is a kernel for a signature."""
+        path, _ = self._entry(sig, target_context)
+        return path is not None and path.exists()
+
     def load_overload(self, sig: Any, target_context: Any) -> CompileResult | None:
         """Return the kernel for a signature, or None."""
         path, key = self._entry(sig, target_context)

@@ -8,7 +8,7 @@ from lbsim.engines import readable
 from lbsim.engines.compiled import paths, short
 from lbsim.engines.compiled.comparison import compare_beginning
 from lbsim.engines.compiled.fingerprint import Reach, reach_of
-from lbsim.engines.compiled.reasons import makes_arrays
+from lbsim.engines.compiled.reasons import makes_arrays, reason
 from lbsim.engines.compiled.refused import NotYet, Refused
 from lbsim.engines.compiled.value import Uncompilable, policy_value
 from lbsim.engines.plan import Plan, head_of
@@ -26,7 +26,11 @@ _failed: dict[tuple[str, str], Exception] = {}
 """Why compiling has failed for a policy (by tag) on a path: it is not tried again."""
 
 
-def run(plan: Plan, policy: Policy) -> Record:
+GENERAL_PAYS_FROM = 200_000
+"""Requests from which on compiling the general path, several seconds, is worth it."""
+
+
+def run(plan: Plan, policy: Policy, *, patient: bool = True) -> Record:
     """Simulate a plan under a policy.
 
     Parameters
@@ -35,15 +39,25 @@ def run(plan: Plan, policy: Policy) -> Record:
         From `lbsim.engines.plan.make_plan`.
     policy : Policy
         Not changed: the run uses a copy.
+    patient : bool
+        Compile whatever it takes. Otherwise only if the readable engine would take longer.
 
     Raises
     ------
+    NotYet
+        The readable engine is faster, all in all.
     Refused
         The policy cannot be compiled; the message says why.
     PolicyError
         The policy broke its contract; the message is that of the readable engine.
     """
     reach = reach_of(policy)
+    if not patient and plan.n < GENERAL_PAYS_FROM and paths.short_path(plan, policy, reach) is None:
+        from lbsim.engines.compiled.kernel import GeneralRun
+
+        prepared = checked.fresh(policy, len(plan.workers.speed))
+        if not GeneralRun(plan, prepared, _value(prepared, False)).is_at_hand():
+            raise NotYet
     prepare_beginning(plan, policy, reach)
     return _run(plan, policy, reach)
 
@@ -60,7 +74,30 @@ def _run(plan: Plan, policy: Policy, reach: Reach) -> Record:
         record = _on_short_path(path, plan, policy)
         if record is not None:
             return record
-    raise NotYet
+    return _on_general_path(plan, policy, reach)
+
+
+def _on_general_path(plan: Plan, policy: Policy, reach: Reach) -> Record:
+    """Run on the general path."""
+    from lbsim.engines.compiled.kernel import GeneralRun  # a second of imports, not always needed
+
+    for allocates in (False, True):
+        prepared = checked.fresh(policy, len(plan.workers.speed))
+        run = GeneralRun(plan, prepared, _value(prepared, allocates))
+        failure = _compiling_fails("general", run.value.type.tag, run.compile)
+        if failure is None:
+            break
+        if not makes_arrays(failure):
+            break
+    if failure is not None:
+        raise Refused(reason(failure, reach)) from failure
+    try:
+        return run.run()
+    except PolicyError:
+        raise
+    except Exception as error:
+        row, now = run.at()
+        raise explained(lambda n: head_of(plan, n), policy, row, now, error) from error
 
 
 def _on_short_path(path: str, plan: Plan, policy: Policy) -> Record | None:

@@ -24,6 +24,11 @@ from numba.extending import (
 __all__ = ["Reference", "by_reference"]
 
 
+def _is_named(kind: types.Type) -> bool:
+    # A named tuple whose fields are all of one type is something else to Numba.
+    return isinstance(kind, types.NamedTuple | types.NamedUniTuple)
+
+
 class Reference(types.Type):
     """The Numba type of a pointer to a named tuple.
 
@@ -63,11 +68,7 @@ class _Fields(AttributeTemplate):
         if name not in kind.target.fields:
             return None
         field = kind.target[kind.target.fields.index(name)]
-        return (
-            Reference(field)
-            if isinstance(field, (types.NamedTuple, types.NamedUniTuple))
-            else field
-        )
+        return Reference(field) if _is_named(field) else field
 
 
 @lower_getattr_generic(Reference)
@@ -78,7 +79,7 @@ def _read(context: Any, builder: Any, kind: Reference, value: Any, name: str) ->
         return context.get_dummy_value()
     struct = context.get_value_type(kind.target)
     pointer = cgutils.gep_inbounds(builder, builder.bitcast(value, struct.as_pointer()), 0, place)
-    if isinstance(field, (types.NamedTuple, types.NamedUniTuple)):
+    if _is_named(field):
         return builder.bitcast(pointer, cgutils.voidptr_t)
     if isinstance(field, types.Array):
         array = context.make_array(field)(context, builder)

@@ -4,12 +4,8 @@ It does what the readable engine does, in the same order, with the same dispatch
 (`lbsim.dispatch`), the same formulas (`lbsim.physics`) and the same policy, and returns the same
 `Record`, to the last bit. It is written as plain functions on numbers and arrays, without Numba:
 
-- interpreted, ``run(plan, policy, core)`` takes a policy from `lbsim.checked.fresh` and a core
-  from `lbsim.engines.plan.new_core`; that is slow, and how the logic is tested without compiling;
-- compiled, ``run(plan, policy, core, value, advance)`` takes `advance` as compiled by the caller,
-  and the compiled policy `value` that it is to be given. Numba must have been told of every
-  function of the modules of this package, of `lbsim.dispatch`, `lbsim.queues` and
-  `lbsim.physics` (``register_jitable``), and of how to call methods of `value`.
+- `run` interprets it: that is slow, and how the logic is tested without compiling;
+- `lbsim.engines.compiled.kernel` compiles it, and goes on by `run_from`.
 
 Read it in this order:
 
@@ -28,14 +24,14 @@ from typing import Any
 
 from lbsim.dispatch import Core
 from lbsim.engines.compiled.general import layout
-from lbsim.engines.compiled.general.advance import advance as advance_interpreted
+from lbsim.engines.compiled.general.advance import advance
 from lbsim.engines.compiled.general.build import enlarged, make_state, record_of
 from lbsim.engines.complaints import bad_choice
 from lbsim.engines.plan import Plan, with_sessions
 from lbsim.engines.record import Record
 from lbsim.policy import Policy
 
-__all__ = ["run"]
+__all__ = ["run", "run_from"]
 
 BUDGET = 1 << 20  # events between two looks at the caller: a fraction of a second when compiled
 
@@ -44,28 +40,52 @@ def run(
     plan: Plan,
     policy: Policy,
     core: Core,
-    value: Any = None,
-    advance: Callable[[layout.State, Any, int], int] = advance_interpreted,
     look: Callable[[int], bool] | None = None,
     budget: int = BUDGET,
 ) -> Record:
-    """Simulate a plan.
+    """Simulate a plan, interpreted.
 
     Parameters
     ----------
     plan : Plan
     policy : Policy
-        Prepared; named in complaints.
+        From `lbsim.checked.fresh`.
     core : Core
         A fresh dispatcher for this plan and policy.
-    value : object, optional
-        What `advance` is given as the policy; `policy` itself by default.
-    advance : callable, optional
-        ``advance(state, value, budget) -> status``; interpreted by default.
+    look, budget
+        See `run_from`.
+
+    Raises
+    ------
+    PolicyError
+        The policy chose a worker that is not up.
+    """
+    state = make_state(with_sessions(plan), core)
+    return run_from(state, policy, policy, advance, look, budget)
+
+
+def run_from(
+    state: layout.State,
+    policy: Policy,
+    value: Any,
+    advance: Callable[[layout.State, Any, int], int],
+    look: Callable[[int], bool] | None = None,
+    budget: int = BUDGET,
+) -> Record:
+    """Simulate from a state on.
+
+    Parameters
+    ----------
+    state : State
+    policy : Policy
+        Named in complaints.
+    value : object
+        What `advance` is given as the policy.
+    advance : callable
+        ``advance(state, value, budget) -> status``.
     look : callable, optional
         Called between two portions of `budget` events with the number of requests that have
-        come so far; if it returns False the run ends there, and the record holds what has
-        happened. So does a KeyboardInterrupt that it turns into False.
+        come so far. If it returns False the run ends there; the record holds what has happened.
     budget : int
         Events in a portion.
 
@@ -74,17 +94,15 @@ def run(
     PolicyError
         The policy chose a worker that is not up.
     """
-    state = make_state(with_sessions(plan), core)
-    policy_value = policy if value is None else value
     while True:
-        status = advance(state, policy_value, budget)
+        status = advance(state, value, budget)
         if status == layout.FINISHED:
             break
         if status == layout.FULL:
             state = enlarged(state)
         elif status == layout.BAD_CHOICE:
             ticket = int(state.count[layout.FAILED])
-            raise bad_choice(policy, core, float(state.clock[0]), ticket)
+            raise bad_choice(policy, state.core, float(state.clock[0]), ticket)
         elif look is not None and not look(int(state.count[layout.ROW])):
             break
     return record_of(state)
