@@ -66,7 +66,7 @@ def quick(core: Core, policy: Policy) -> Core:
     lists: Any = {name: _view(column) for name, column in core.queues._asdict().items()}
     seen: Any = {}
     if is_shipped(policy):
-        seen = {name: _view(getattr(core.view, name)) for name in _SEEN}
+        seen = {name: _view(getattr(core.shown, name)) for name in _SEEN}
     return core._replace(
-        queues=core.queues._replace(**lists), view=core.view._replace(**seen), **views
+        queues=core.queues._replace(**lists), shown=core.shown._replace(**seen), **views
     )
