@@ -14,6 +14,7 @@ from live import channel
 from live.admin import Admin
 from live.desk import CAPACITY, Desk
 from live.front import Front, address_of, listen
+from live.ipc import Post
 from live.onlooker import Onlooker
 from live.options import Options, check
 from live.status import snapshot
@@ -86,6 +87,8 @@ class Master:
             hang_s=self.options.hang_s, drain_s=self.options.drain_s,
             memory_limit=self.options.memory_limit,
         )  # fmt: skip
+        self.post = Post(self.crew, self.counts)
+        self.hooks[channel.MESSAGE] = self.post.forward
         if isinstance(self.desk, Desk):
             self.desk.front, self.desk.crew = self.front, self.crew
             self.front.arrive = self.desk.arrive

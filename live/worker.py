@@ -18,7 +18,7 @@ from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from live import channel
+from live import channel, ipc
 from live.cookies import Cookie
 from live.idle import IdleClock
 
@@ -35,7 +35,7 @@ ACCEPTS_A_TURN = 64
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
 
-hooks: dict[int, Callable[[channel.Message], None]] = {}
+hooks: dict[int, Callable[[channel.Message], None]] = {channel.MESSAGE: ipc.receive}
 """What to do with kinds of messages that this module does not know."""
 
 
@@ -166,6 +166,7 @@ class Worker:
         server.set_date()
         if self.door is not None:
             self._open(self.door)
+        ipc.attach(self.tell)
         self.tell(channel.pack(channel.READY, 0, time.monotonic()))
         self.born = time.monotonic()
         self.clock.waited_s = 0.0
