@@ -93,6 +93,13 @@ def test_what_is_wrong_is_told_in_the_answer(explorer):
     assert "curves" in explorer.answer
 
 
+def test_the_browser_is_told_of_a_fault_too(explorer, monkeypatch):
+    monkeypatch.setattr(explorer, "_run", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        explorer.load = 0.7
+    assert explorer.answer["error"] == "ZeroDivisionError: division by zero"
+
+
 class Stubborn(lbsim.Policy):
     """Cannot be compiled: it keeps a dictionary."""
 

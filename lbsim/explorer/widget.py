@@ -113,6 +113,10 @@ class Explorer(anywidget.AnyWidget):
             self.answer = {"number": self.asked, **self._answer()}
         except InputError as error:
             self.answer = {"number": self.asked, "error": str(error)}
+        except Exception as error:
+            # The browser waits for an answer, and Jupyter hides what is raised here in a log.
+            self.answer = {"number": self.asked, "error": f"{type(error).__name__}: {error}"}
+            raise
 
     def _answer(self) -> dict[str, Any]:
         began = perf_counter()

@@ -5,7 +5,7 @@
 const HEAT = ["#fbe7a1", "#f9a242", "#dd513a", "#932667", "#2d0b59"];
 const INK = "#1a1a1a", FAINT = "#6b6b6b", LINE = "#c9c9c9", IDLE = "#eef6f1";
 const PANEL = ["#0072b2", "#d55e00"]; // Okabe and Ito: the two policies
-const FLIGHT = 50; // ms after which a dot has made 63 % of its way
+const FLIGHT = 35; // ms after which a dot has made 63 % of its way
 
 const radius = (size) => 3 + size * 0.55;
 const heat = (waited, steps) => HEAT[steps.filter((step) => waited >= step).length];
