@@ -149,3 +149,29 @@ def test_a_request_waits_again_from_its_workers_death_on():
     assert started.tolist() == [0.0, 2.0, 0.0]
     assert ended.tolist() == [1.0, 5.0, 2.0]
     assert worker.tolist() == [0, 1, 1]
+
+
+def test_the_story_of_a_request_whose_worker_died():
+    workload = Workload.from_arrays([0.0, 0.5], [2.0, 1.0])
+    run = lbsim.simulate(
+        workload, RoundRobin(), Cluster(2, faults=[lbsim.Crash(0, 1.0)], max_attempts=3)
+    )
+    (story,) = run.slowest(1)
+    assert story.attempts == 2
+    assert str(story).startswith(
+        "request 0: 3.5 s, handed over 2 times, 1 s before it was at worker 1, 500 ms in the queue "
+        "of worker 1 behind request 1 (1 s)"
+    )
+
+
+def test_a_story_names_all_who_were_idle_and_how_many_more():
+    workload = Workload.from_arrays([0.0, 0.1], [1.0, 0.5])
+
+    class Zero(lbsim.Policy):
+        def choose(self, request, cluster):
+            return cluster.up[0]
+
+    (three,) = lbsim.simulate(workload, Zero(), Cluster(3), engine="readable").slowest(1)
+    assert "while workers 1 and 2 were idle" in str(three)
+    (many,) = lbsim.simulate(workload, Zero(), Cluster(9), engine="readable").slowest(1)
+    assert "while workers 1, 2, 3 and 5 others were idle" in str(many)

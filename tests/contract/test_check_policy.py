@@ -134,6 +134,41 @@ class Changes(Policy):
         return cluster.up[0]
 
 
+class Unprepared(Policy):
+    def prepare(self, n_workers):
+        self.share = 1.0 / (n_workers - 1)
+
+    def choose(self, request, cluster):
+        return cluster.up[0]
+
+
+class TextInAFloat(Policy):
+    def prepare(self, n_workers):
+        self.average = 0.0
+
+    def choose(self, request, cluster):
+        self.average = "much"
+        return cluster.up[0]
+
+
+class TooLarge(Policy):
+    def prepare(self, n_workers):
+        self.code = 2**70
+
+    def choose(self, request, cluster):
+        return cluster.up[0]
+
+
+class Maybe(Policy):
+    slots = 1
+
+    def choose(self, request, cluster):
+        return HOLD
+
+    def may_take(self, worker, request):
+        return "yes"
+
+
 class Beyond(Policy):
     def choose(self, request, cluster):
         return cluster.up[len(cluster.up)]
