@@ -1,0 +1,325 @@
+"""The validation matrix: ``python benchmarks/validation.py --budget 3600 --out DIR``.
+
+Cells: 4 and 8 workers; load 0.3, 0.5, 0.7, 0.85; service times bounded Pareto (α 1.5, mean 10 ms,
+at most 1 s), exponential and bimodal with the same mean; 5,000 requests; seeds fixed in this file
+before anything was measured. Every policy is measured once in every cell, real Node.js too; then
+the policies that look at load once more with ten further seeds, to see a bias that a single run
+cannot show.
+
+The runs come in an order that is drawn once, so that whatever the budget allows is a fair sample. A
+run is reported whatever came out; one during which the machine was noisy is marked and done again
+at the end. Called again with the same directory, it goes on where it stopped. Results:
+``runs.jsonl`` (a line a run), ``latency/`` (the measured latencies), ``summary.txt``.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lbsim import (
+    Bimodal,
+    BoundedPareto,
+    Cluster,
+    Exponential,
+    Sessions,
+    Workload,
+    policies,
+    simulate,
+)
+from lbsim.calibration import Calibration
+from live.calibrate import calibrate, calibrate_node
+from live.lab import BANDS, Pair
+from live.machine import STEAL_LIMIT, wait_for_quiet
+from live.measuring import measure, measure_against
+from live.peers import node_cluster
+
+LAWS = {
+    "pareto": BoundedPareto(alpha=1.5, mean=0.010, maximum=1.0),
+    "exponential": Exponential(0.010),
+    "bimodal": Bimodal(0.005, 0.055, 0.1),
+}
+WORKERS = (4, 8)
+LOADS = (0.3, 0.5, 0.7, 0.85)
+BLIND = ("RoundRobin", "Random", "ConsistentHash")
+AWARE = ("LeastConnections", "PowerOfD:d=2", "CentralQueue", "BoundedQueue:k=2", "NodeCluster")
+NODE = "Node"  # SCHED_RR, predicted by NodeCluster
+REQUESTS = 5000
+REPLAYS = 200
+SEED = 20260101
+SEEDS = tuple(range(1, 11))  # of the pooled cells
+POOLED = (4, 0.7, "pareto")
+QUANTILES = tuple(BANDS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One measured run."""
+
+    workers: int
+    load: float
+    law: str
+    policy: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """What it is called in files."""
+        policy = self.policy.replace(":", "_").replace("=", "")
+        return f"{self.law}-{self.workers}-{self.load:g}-{policy}-{self.seed}"
+
+    def workload(self, cluster: Cluster) -> Workload:
+        """Return its requests; all policies of a cell and seed get the same."""
+        return Workload.synthetic(
+            REQUESTS, service=LAWS[self.law], load=self.load, cluster=cluster, seed=self.seed,
+            sessions=Sessions(500),
+        )  # fmt: skip
+
+
+def jobs() -> list[Job]:
+    """Return all runs, in the order in which they are made."""
+    node = (NODE,) if shutil.which("node") else ()
+    matrix = [
+        Job(workers, load, law, policy, SEED)
+        for workers in WORKERS
+        for load in LOADS
+        for law in LAWS
+        for policy in (*BLIND, *AWARE, *node)
+    ]
+    pooled = [Job(*POOLED, policy, seed) for policy in (*AWARE, *node) for seed in SEEDS]
+    rng = np.random.default_rng(SEED)
+    return [matrix[i] for i in rng.permutation(len(matrix))] + [
+        pooled[i] for i in rng.permutation(len(pooled))
+    ]
+
+
+def main() -> None:
+    """Measure as much as the budget allows, and say what is known by now."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--budget", type=float, default=3600.0, help="seconds")
+    parser.add_argument("--out", type=Path, default=Path("validation"), help="directory")
+    parser.add_argument("--patience", type=float, default=30.0, help="wait for a quiet machine, s")
+    parser.add_argument(
+        "--realtime", action="store_true", help="run before other processes (needs privileges)"
+    )
+    parser.add_argument("--summary", action="store_true", help="only say what is known by now")
+    options = parser.parse_args()
+    (options.out / "latency").mkdir(parents=True, exist_ok=True)
+    if not options.summary:
+        work(options.out, time.monotonic() + options.budget, options.patience, options.realtime)
+    text = summary(read(options.out))
+    (options.out / "summary.txt").write_text(text + "\n", encoding="utf-8")
+    print(text)
+
+
+def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
+    """Make runs until the time is over."""
+    wait_for_quiet(patience_s)
+    with before_others(realtime):
+        costs = {"live": calibrate(say=print)}
+        if shutil.which("node"):
+            costs[NODE] = calibrate_node("rr", say=print)
+    for name, each in costs.items():
+        each.save(out / f"calibration-{name}-{int(time.time())}.json")
+    for attempt in range(2):
+        done = {row["name"]: row for row in read(out)}
+        for job in jobs():
+            if job.name in done and (attempt == 0 or done[job.name]["valid"]):
+                continue
+            takes = REQUESTS * 0.01 / job.workers / job.load + 6.0
+            if time.monotonic() + takes > until:
+                return
+            wait_for_quiet(patience_s)
+            row = run(job, costs, out, realtime) | {"time": time.time()}
+            with (out / "runs.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            ratios = " ".join(f"{q}={row['quantiles'][q]['ratio']:.3f}" for q in row["quantiles"])
+            print(f"{job.name:44} {'' if row['valid'] else 'NOISY '}{ratios}", flush=True)
+
+
+@contextmanager
+def before_others(wanted: bool) -> Iterator[None]:
+    """Let this process, and those it starts, run before all others while the block runs."""
+    if wanted:
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(10))
+    try:
+        yield
+    finally:
+        if wanted:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+def run(job: Job, costs: dict[str, Calibration], out: Path, realtime: bool) -> dict[str, Any]:
+    """Make one run and compare it with its prediction."""
+    cluster = Cluster(job.workers, discipline="event_loop")
+    workload = job.workload(cluster)
+    is_node = job.policy == NODE
+    policy = policies.NodeCluster() if is_node else policies.parse(job.policy)
+    prediction = costs[NODE if is_node else "live"].predict(
+        workload, policy, cluster, replays=REPLAYS, seed=job.seed, jitter_seed=job.seed
+    )
+    bare = simulate(workload, policy, cluster, seed=job.seed)
+    with before_others(realtime):
+        if is_node:
+            with node_cluster(job.workers) as peer:
+                url = f"http://{peer.address[0]}:{peer.address[1]}"
+                measured = measure_against(workload, url, policy, cluster, pids=peer.pids)
+        else:
+            measured = measure(workload, policy, cluster, seed=job.seed)
+    # Who runs before others need not care that they wait.
+    is_quiet = measured.disturbance.is_quiet or realtime
+    is_stolen = measured.disturbance.steal > STEAL_LIMIT
+    pair = Pair(job.policy, bare, prediction, measured)
+    table = pair.quantiles(job.seed).set_index("quantile")
+    micros = np.round(measured.latency * 1e6)
+    np.save(out / "latency" / f"{job.name}.npy", np.nan_to_num(micros, nan=-1).astype(np.int32))
+    keep = ["measured", "simulated", "low", "high", "inside", "ratio", "ratio_low", "ratio_high",
+            "bare_ratio"]  # fmt: skip
+    far = pair.distances()
+    return {
+        "name": job.name,
+        **vars(job),
+        "valid": measured.lateness.is_valid and is_quiet and not is_stolen,
+        "realtime": realtime,
+        "blind": job.policy in BLIND,
+        "quantiles": json.loads(table[keep].to_json(orient="index")),
+        "request_error": far["request_error"],
+        "same_worker": far["same_worker"],
+        "ks": far["ks"],
+        "bare_ks": far["bare_ks"],
+        "lateness": vars(measured.lateness),
+        "disturbance": vars(measured.disturbance),
+        "machine": measured.machine,
+    }
+
+
+def read(out: Path) -> list[dict[str, Any]]:
+    """Return all runs so far."""
+    path = out / "runs.jsonl"
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+# --- what is known ---------------------------------------------------------------------------
+
+
+def summary(rows: list[dict[str, Any]]) -> str:
+    """Hold the runs against the marks."""
+    latest = {row["name"]: row for row in rows}  # a repeated run counts once, all are in the file
+    valid = [row for row in latest.values() if row["valid"]]
+    lines = [
+        f"{len(rows)} runs of {len(jobs())} planned; {len(rows) - sum(r['valid'] for r in rows)} "
+        "of them while the machine was noisy (reported, not counted below)"
+    ]
+    blind = [row for row in valid if row["blind"]]
+    lines += ["", f"Choices that depend only on the order of arrivals: {len(blind)} runs"]
+    for name in QUANTILES:
+        ratios = np.array(
+            [row["quantiles"][name]["ratio"] for row in blind if name in row["quantiles"]]
+        )
+        if len(ratios):
+            ok = np.abs(ratios - 1) <= BANDS[name]
+            lines.append(
+                f"  {name:6} within ± {BANDS[name]:.0%} in {ok.mean():6.1%} of the runs; "
+                f"ratio {np.median(ratios):.4f} ({ratios.min():.3f} to {ratios.max():.3f})"
+            )
+    if blind:
+        errors = np.array([row["request_error"] for row in blind]) * 1e3
+        same = np.array([row["same_worker"] for row in blind])
+        lines.append(
+            f"  median error of single requests: {np.median(errors):.3f} ms, at most "
+            f"{errors.max():.3f} ms; the same worker for {same.min():.3%} or more"
+        )
+    for title, names in (("Choices that look at load", AWARE), ("Node.js by NodeCluster", (NODE,))):
+        lines += ["", *_aware(title, [row for row in valid if row["policy"] in names])]
+    lines += ["", *_costs(valid), *_ranks(valid)]
+    return "\n".join(lines)
+
+
+def _aware(title: str, rows: list[dict[str, Any]]) -> list[str]:
+    cells = [row for row in rows if row["seed"] == SEED]
+    lines = [f"{title}: {len(cells)} runs"]
+    for name in QUANTILES:
+        found = [row["quantiles"][name] for row in cells if name in row["quantiles"]]
+        if found:
+            widths = [(f["high"] - f["low"]) / f["simulated"] for f in found]
+            inside = np.mean([f["inside"] for f in found])
+            lines.append(
+                f"  {name:6} inside the 95 % prediction interval in {inside:6.1%}; its width is "
+                f"{np.median(widths):.1%} of the quantile at the median"
+            )
+    pooled = [row for row in rows if row["seed"] != SEED]
+    for policy in dict.fromkeys(row["policy"] for row in pooled):
+        mine = [row for row in pooled if row["policy"] == policy]
+        parts = []
+        for name in ("p50", "p90", "p99"):
+            logs = np.log([row["quantiles"][name]["ratio"] for row in mine])
+            if len(logs) >= 2:
+                half = _t(len(logs)) * logs.std(ddof=1) / math.sqrt(len(logs))
+                low, high = math.exp(logs.mean() - half), math.exp(logs.mean() + half)
+                verdict = "" if low > 1 / 1.05 and high < 1.05 else " (may exceed 5 %)"
+                parts.append(f"{name} {math.exp(logs.mean()):.3f} [{low:.3f}, {high:.3f}]{verdict}")
+        lines.append(f"  {policy}, {len(mine)} seeds pooled: " + "; ".join(parts))
+    return lines
+
+
+def _t(n: int) -> float:
+    from scipy.stats import t
+
+    return float(t.ppf(0.975, n - 1))
+
+
+def _costs(rows: list[dict[str, Any]]) -> list[str]:
+    """Say how often the machine's costs brought the simulation closer."""
+    found = [q for row in rows for q in row["quantiles"].values()]
+    if not found:
+        return []
+    closer = np.mean([abs(math.log(q["ratio"])) < abs(math.log(q["bare_ratio"])) for q in found])
+    ks = np.mean([row["ks"] < row["bare_ks"] for row in rows])
+    return [
+        f"With the machine's costs the simulation is closer in {closer:.1%} of {len(found)} "
+        f"quantiles, and by the KS distance in {ks:.1%} of the runs"
+    ]
+
+
+def _ranks(rows: list[dict[str, Any]]) -> list[str]:
+    """Compare the order of policies by p99 in each cell."""
+    cells: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["seed"] == SEED and row["policy"] != NODE:
+            cells.setdefault((row["workers"], row["load"], row["law"]), []).append(row)
+    apart = wrong = 0
+    for cell in cells.values():
+        for i, one in enumerate(cell):
+            for other in cell[i + 1 :]:
+                a, b = one["quantiles"]["p99"], other["quantiles"]["p99"]
+                simulated = _order(a["low"], a["high"], b["low"], b["high"])
+                spread = [
+                    (q["ratio_low"] * q["simulated"], q["ratio_high"] * q["simulated"])
+                    for q in (a, b)
+                ]
+                measured = _order(*spread[0], *spread[1])
+                apart += simulated * measured != 0
+                wrong += simulated * measured < 0
+    return [
+        f"Of {apart} pairs of policies (in {len(cells)} cells) whose intervals of p99 do not "
+        f"overlap, {wrong} are ranked the other way round"
+    ]
+
+
+def _order(a_low: float, a_high: float, b_low: float, b_high: float) -> int:
+    return -1 if a_high < b_low else int(a_low > b_high)
+
+
+if __name__ == "__main__":
+    main()

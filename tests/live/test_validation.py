@@ -1,0 +1,71 @@
+"""The validation matrix as a program: what it plans and how it counts."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "validation.py"
+
+
+@pytest.fixture(scope="module")
+def validation():
+    spec = importlib.util.spec_from_file_location("validation", PATH)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["validation"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def row(validation, policy, *, ratio=1.0, inside=True, seed=None, valid=True, load=0.3, p99=0.1):
+    seed = validation.SEED if seed is None else seed
+    job = validation.Job(4, load, "pareto", policy, seed)
+    quantile = {
+        "measured": p99 * ratio, "simulated": p99, "low": 0.95 * p99, "high": 1.05 * p99,
+        "inside": inside, "ratio": ratio, "ratio_low": ratio - 0.01, "ratio_high": ratio + 0.01,
+        "bare_ratio": 1.3,
+    }  # fmt: skip
+    return {
+        "name": job.name, **vars(job), "valid": valid, "blind": policy in validation.BLIND,
+        "quantiles": dict.fromkeys(("p50", "p90", "p99", "p99.9"), quantile),
+        "request_error": 2e-4, "same_worker": 1.0, "ks": 0.01, "bare_ks": 0.1,
+    }  # fmt: skip
+
+
+def test_the_matrix_is_what_it_says(validation):
+    jobs = validation.jobs()
+    matrix = [job for job in jobs if job.seed == validation.SEED]
+    assert len({(job.workers, job.load, job.law) for job in matrix}) == 24
+    assert len({job.name for job in jobs}) == len(jobs)
+    assert jobs == validation.jobs()
+    laws = [law.mean for law in validation.LAWS.values()]
+    assert laws == pytest.approx([0.010] * 3)
+    same = [job for job in jobs if job.policy in validation.AWARE and job.seed == 3]
+    assert len(same) == len(validation.AWARE)
+
+
+def test_the_summary_counts_what_is_valid_and_reports_the_rest(validation):
+    rows = [
+        row(validation, "RoundRobin", ratio=1.02),
+        row(validation, "RoundRobin", ratio=1.20, load=0.5),
+        row(validation, "CentralQueue", inside=False, p99=0.05),
+        row(validation, "PowerOfD:d=2", ratio=9.0, valid=False),
+        *[row(validation, "CentralQueue", ratio=1.0 + 0.002 * s, seed=s) for s in range(1, 11)],
+    ]
+    text = validation.summary(rows)
+    assert "14 runs" in text
+    assert "1 of them while the machine was noisy" in text
+    assert "order of arrivals: 2 runs" in text
+    assert "p99    within ± 5% in  50.0% of the runs" in text
+    assert "p99    inside the 95 % prediction interval in   0.0%" in text
+    assert "CentralQueue, 10 seeds pooled: p50 1.011" in text
+    assert "may exceed" not in text
+    assert "9.000" not in text
+    assert "Of 1 pairs of policies (in 2 cells)" in text
+    assert "overlap, 0 are ranked the other way round" in text
+
+
+def test_a_bias_is_told(validation):
+    rows = [row(validation, "NodeCluster", ratio=1.06 + 0.001 * s, seed=s) for s in range(1, 11)]
+    assert "(may exceed 5 %)" in validation.summary(rows)
