@@ -1,6 +1,12 @@
 """The same requests sent to real Node.js."""
 
+import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +63,63 @@ def test_bad_urls(url):
     workload = Workload.from_arrays([0.0], [0.001])
     with pytest.raises(InputError, match=r"give such a URL|start it first"):
         measure_against(workload, url, policies.Random(), cluster)
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture(scope="module")
+def ports():
+    """Run four plain uvicorn workers; return a free port for a proxy, and theirs."""
+    probes = [socket.socket() for _ in range(5)]
+    for probe in probes:
+        probe.bind(("127.0.0.1", 0))
+    free = [probe.getsockname()[1] for probe in probes]
+    for probe in probes:
+        probe.close()
+    command = [sys.executable, "-m", "uvicorn", "live.apps:app", "--log-level", "error", "--port"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    workers = [subprocess.Popen([*command, str(port)], env=env) for port in free[1:]]
+    while not all(listens(port) for port in free[1:]):
+        assert all(worker.poll() is None for worker in workers)
+        time.sleep(0.02)
+    yield free
+    for worker in workers:
+        worker.terminate()
+        worker.wait()
+
+
+@pytest.mark.parametrize(("program", "name"), [("nginx", "nginx.conf"), ("haproxy", "haproxy.cfg")])
+def test_a_proxy_in_front_of_workers(program, name, ports, tmp_path):
+    if shutil.which(program) is None:
+        pytest.skip(f"there is no {program} here")
+    text = (ROOT / "live" / "peers" / name).read_text()
+    for written, port in zip(range(8100, 8105), ports, strict=True):
+        text = text.replace(f"127.0.0.1:{written}", f"127.0.0.1:{port}")
+    (tmp_path / name).write_text(text)
+    command = {
+        "nginx": ["nginx", "-c", str(tmp_path / name), "-p", str(tmp_path)],
+        "haproxy": ["haproxy", "-f", str(tmp_path / name)],
+    }[program]
+    cluster = Cluster(4, discipline="event_loop")
+    workload = Workload.synthetic(150, service=0.004, load=0.5, cluster=cluster, seed=1)
+    with subprocess.Popen(command) as proxy:
+        try:
+            while not listens(ports[0]):
+                assert proxy.poll() is None
+                time.sleep(0.02)
+            url = f"http://127.0.0.1:{ports[0]}"
+            run = measure_against(workload, url, policies.LeastConnections(), cluster)
+        finally:
+            proxy.terminate()
+    assert (run.outcome == 0).all()
+    assert sorted(set(run.worker)) == [0, 1, 2, 3]
+    assert (run.latency >= 0.004).all()
