@@ -45,9 +45,9 @@ if (cluster.isPrimary) {
   }).listen(0, '127.0.0.1');
 }
 """
-POLICIES = {
-    "ByKind": "ByKind",
-    "SizeInterval": "SizeInterval:cutoffs=0.5",
+ARGUMENTS = {
+    "ByKind": f"ByKind:groups={(tuple(range(8)), tuple(range(8, 16)))}",
+    "SizeInterval": "SizeInterval:cutoffs=(0.5,)",
 }
 
 
@@ -132,7 +132,7 @@ def _await(port: int) -> None:
 
 
 def wrk(port: int, seconds: float, *arguments: str) -> float:
-    """Return the requests a second that wrk got answered."""
+    """Return the requests a second that were answered, of a load of some seconds."""
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", *arguments]
     url = f"http://127.0.0.1:{port}/"
     said = subprocess.run([*command, url], capture_output=True, text=True, check=True).stdout
@@ -194,9 +194,13 @@ def cpu(options: argparse.Namespace) -> list[Line]:
     lines = []
     names = [n for n in policies.__all__ if n not in ("parse", "LeastWorkLeft")]
     for name in names:
-        policy = POLICIES.get(name, name)
+        policy = ARGUMENTS.get(name, name)
         with ours("--policy", policy, "--key", "ip", workers=16) as (port, pid):
-            samples = _cpu_samples(port, pid, options.seconds)
+            samples = []
+            for _ in range(options.rounds):
+                before = _cpu_of(pid)
+                rate = wrk(port, options.seconds, *CLOSE)
+                samples.append((_cpu_of(pid) - before) / (rate * options.seconds))
         median = statistics.median(samples) * 1e6
         lines.append(
             Line(
@@ -212,20 +216,9 @@ def cpu(options: argparse.Namespace) -> list[Line]:
     return lines
 
 
-def _cpu_samples(port: int, pid: int, seconds: float) -> list[float]:
-    """Return seconds of processor time a connection, one value for each fifth of a second."""
-    load = threading.Thread(target=wrk, args=(port, seconds, *CLOSE))
-    load.start()
-    time.sleep(0.3)
-    samples, before = [], None
-    while load.is_alive():
-        state = fetch(str(pid))
-        now = state["cpu_s"], state["counts"].get("answered", 0)
-        if before is not None and now[1] > before[1]:
-            samples.append((now[0] - before[0]) / (now[1] - before[1]))
-        before = now
-        time.sleep(0.2)
-    return samples[:-1]  # the load ends within the last
+def _cpu_of(pid: int) -> float:
+    """Return the processor time of a process, in seconds, to the nanosecond."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
 def latency(options: argparse.Namespace) -> list[Line]:
