@@ -20,37 +20,41 @@ pytestmark = [
 ]
 
 
-def runnable(in_sample):
-    """Return the notebooks as parameters; those outside the sample are slow, if so asked."""
-    return [
-        pytest.param(
-            path,
-            id=path.stem,
-            marks=[] if in_sample and path.stem in SAMPLE else pytest.mark.slow,
-        )
+QUOTED = re.compile(r"`(-?\d[\d,.]*)[ %\w]*`")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=[] if path.stem in SAMPLE else pytest.mark.slow)
         for path in RUNNABLE
-    ]
-
-
-@pytest.mark.parametrize("path", runnable(in_sample=True))
+    ],
+)
 def test_a_notebook_runs(path, monkeypatch):
     monkeypatch.setenv("LBSIM_QUICK", "1")
     execute(sources.read(path), path.name)
 
 
-@pytest.mark.parametrize("path", runnable(in_sample=False))
+def quoted_in(notebook):
+    return {
+        number
+        for cell in notebook.cells
+        if cell.cell_type == "markdown"
+        for number in QUOTED.findall(cell.source)
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path",
+    [path for path in RUNNABLE if quoted_in(sources.read(path))],
+    ids=lambda path: path.stem,
+)
 def test_numbers_that_the_text_quotes_are_printed(path, monkeypatch):
     """A number in backticks is one that a cell of the same notebook prints, at full size."""
     monkeypatch.delenv("LBSIM_QUICK", raising=False)
     notebook = sources.read(path)
-    quoted = {
-        number
-        for cell in notebook.cells
-        if cell.cell_type == "markdown"
-        for number in re.findall(r"`(-?\d[\d,.]*)[ %\w]*`", cell.source)
-    }
-    if not quoted:
-        pytest.skip("the text quotes no number")
+    quoted = quoted_in(notebook)
     printed = set(re.findall(r"-?\d[\d,]*\.?\d*", printed_by(execute(notebook, path.name))))
     assert quoted <= printed, f"not printed: {sorted(quoted - printed)}"
 
