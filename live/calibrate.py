@@ -47,13 +47,17 @@ FLOOD_RATE = 1500.0  # requests a second
 PAYLOAD = 50_000.0  # bytes; less than the master holds of a body
 
 
-def calibrate(seconds: float = 12.0, say: Callable[[str], None] = lambda _: None) -> Calibration:
+def calibrate(
+    seconds: float = 12.0, mode: str = "pass", say: Callable[[str], None] = lambda _: None
+) -> Calibration:
     """Measure what a master and workers cost on this machine.
 
     Parameters
     ----------
     seconds : float, default 12
         About how long to measure.
+    mode : {"pass", "message"}
+        How requests get to workers (`live.options.Options`).
     say : callable, optional
         Is told what is being done.
 
@@ -64,14 +68,15 @@ def calibrate(seconds: float = 12.0, say: Callable[[str], None] = lambda _: None
     say("calibrating: a busy worker")
     overrun, accepts = {}, []
     for regime, policy in REGIME_POLICIES.items():
-        gaps, accept = _burst(measured(policy, BURST_WORKERS), 0.12 * seconds)
+        gaps, accept = _burst(measured(policy, BURST_WORKERS, mode), 0.12 * seconds)
         overrun[regime] = _spread(gaps)
         accepts.append(accept)
     worker_accept_s = accepts[0]
     say("calibrating: a busy master")
-    accept_s, whole_s, per_byte_s = _flood(0.2 * seconds)
+    accept_s, whole_s, per_byte_s = _flood(0.2 * seconds, mode)
     say("calibrating: requests that find an idle worker")
-    before, rest = _sparse(measured(policies.LeastConnections(), SPARSE_WORKERS), 0.35 * seconds)
+    least = policies.LeastConnections()
+    before, rest = _sparse(measured(least, SPARSE_WORKERS, mode), 0.35 * seconds)
     say("calibrating: a worker's death")
     return Calibration(
         accept_s=accept_s,
@@ -121,10 +126,10 @@ def calibrate_node(
     )  # fmt: skip
 
 
-def measured(policy: Policy, workers: int) -> Callable[[Workload], MeasuredRun]:
+def measured(policy: Policy, workers: int, mode: str) -> Callable[[Workload], MeasuredRun]:
     """Return what measures a workload with our own server."""
     cluster = Cluster(workers, discipline="event_loop")
-    return lambda workload: measure(workload, policy, cluster)
+    return lambda workload: measure(workload, policy, cluster, mode=mode)
 
 
 def _burst(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.ndarray, float]:
@@ -168,20 +173,21 @@ def _sparse(
     return before, rest
 
 
-def _flood(seconds: float) -> tuple[float, float, float]:
+def _flood(seconds: float, mode: str) -> tuple[float, float, float]:
     """Return the master's seconds to accept and decide, for everything, and for a byte more."""
-    small, accept_s = _master_time(seconds / 2, 0.0)
-    large, _ = _master_time(seconds / 2, PAYLOAD)
+    small, accept_s = _master_time(seconds / 2, 0.0, mode)
+    large, _ = _master_time(seconds / 2, PAYLOAD, mode)
     return min(accept_s, small), small, max(0.0, (large - small) / PAYLOAD)
 
 
-def _master_time(seconds: float, payload: float) -> tuple[float, float]:
+def _master_time(seconds: float, payload: float, mode: str) -> tuple[float, float]:
     """Return the master's processor time a request, and the part until it had decided."""
     n = max(200, int(seconds * FLOOD_RATE))
     workload = Workload.from_arrays(
         np.arange(n) / FLOOD_RATE, np.zeros(n), payload=np.full(n, payload), name="flood"
     )
-    with server(policies.LeastConnections(), Cluster(2, discipline="event_loop")) as running:
+    cluster = Cluster(2, discipline="event_loop")
+    with server(policies.LeastConnections(), cluster, mode=mode) as running:
         before = _processor_time(running.crew.master_pid)
         seen = replay(Task.of(workload, running.crew.address))
         spent = _processor_time(running.crew.master_pid) - before

@@ -63,7 +63,7 @@ def _top(options: argparse.Namespace) -> int:
 def _calibrate(options: argparse.Namespace) -> int:
     from live.calibrate import calibrate
 
-    costs = calibrate(options.seconds, lambda line: print(line, file=sys.stderr))
+    costs = calibrate(options.seconds, options.mode, lambda line: print(line, file=sys.stderr))
     costs.save(options.out)
     print(costs.describe())
     print(f"written to {options.out}")
@@ -131,5 +131,6 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.set_defaults(run=_calibrate)
     add = calibrate.add_argument
     add("--seconds", type=float, default=12.0, help="about how long to measure")
+    add("--mode", choices=("pass", "message"), default="pass", help="how requests get to workers")
     add("--out", default="calibration.json", metavar="FILE", help="where it is written")
     return parser
