@@ -6,6 +6,7 @@ core); answered, which frees the ticket; kept by its worker or closed. Its socke
 until its worker says that it is over, so that a worker's death costs the client only time.
 """
 
+import contextlib
 import json
 import math
 import os
@@ -52,8 +53,9 @@ class Journal:
 
     def log(self, event: str, **fields: Any) -> None:
         """Write one line of JSON to standard output."""
-        sys.stdout.write(json.dumps({"event": event, "time": time.time(), **fields}) + "\n")
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):  # whoever read it has gone; that is no reason to stop
+            sys.stdout.write(json.dumps({"event": event, "time": time.time(), **fields}) + "\n")
+            sys.stdout.flush()
 
     def later(self, worker: int, responses: bytes) -> None:
         """Count further answers on kept connections: float32 each, in seconds."""

@@ -30,6 +30,8 @@ FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 10.0
 HEALTHY_S = 1.0  # a worker that lived so long, or served a request, clears the backoff
 MOST_FAILED_BOOTS = 5
+PAUSE_S = 1.0  # the longest time between two looks at the workers that is no accident
+NO_FORK_S = 1.0  # wait for so long if the system has no process or descriptor for a worker
 
 
 class Health(NamedTuple):
@@ -150,6 +152,7 @@ class Supervisor:
         self.workers = [Worker(i) for i in range(most)]
         for w in self.workers[n:]:
             w.state = RETIRED
+        self.managed = math.inf
         self.restarts = 0
         self.has_failed = False
         self.error = ""
@@ -161,6 +164,11 @@ class Supervisor:
 
     def manage_workers(self, now: float) -> None:
         """Start who is due, replace who hangs, go on with a reload."""
+        stood_still = now - self.managed - PAUSE_S
+        self.managed = now
+        if stood_still > 0.0:  # the master itself was stopped: nobody is silent for that
+            for w in self.workers:
+                w.beat += stood_still
         for w in self.workers:
             if w.state == DOWN and now >= w.restart_at and not self.is_stopping:
                 self.spawn_worker(w, now)
@@ -193,11 +201,16 @@ class Supervisor:
 
     def spawn_worker(self, w: Worker, now: float) -> None:
         """Fork a worker into an empty slot."""
-        mine, theirs = channel.pair()
         orders = worker.Orders(
             self.load, w.index, os.getpid(), self.needs_ack, self.door, self.cookie
         )
-        pid = os.fork()
+        try:
+            mine, theirs = channel.pair()
+            pid = os.fork()
+        except OSError as error:  # no process or no descriptor to be had just now
+            self.owner.log("not_spawned", worker=w.index, reason=str(error))
+            w.restart_at = now + NO_FORK_S
+            return
         if pid == 0:
             # Keep no sibling's channel, no client's socket: they would never see an end.
             keep = [theirs.fileno()] + ([] if self.door is None else [self.door.fileno()])
@@ -264,7 +277,9 @@ class Supervisor:
         for w in self.workers:
             if w.is_alive:
                 os.kill(w.pid, signal.SIGKILL)
-                select.select([w.pidfd], [], [])
+                end = select.poll()
+                end.register(w.pidfd, select.POLLIN)
+                end.poll()
                 self.reap_worker(w)
 
     def reload(self) -> None:

@@ -1,6 +1,7 @@
 """Real processes, really killed: what clients see of it."""
 
 import os
+import resource
 import signal
 import threading
 import time
@@ -208,4 +209,26 @@ def test_a_reload_with_a_bug_keeps_the_workers_that_serve(serve, tmp_path):
     module.write_text("from live.apps import app\n")
     live.signal(signal.SIGHUP)
     eventually(lambda: len(live.named("up")) == 4, "two new ones")
+    assert status_of(live.ask()) == b"200"
+
+
+def test_a_master_that_was_stopped_blames_no_worker(serve):
+    live = serve(*LAB, "1", "--hang-s", "1", up=1)
+    (pid,) = live.pids().values()
+    live.signal(signal.SIGSTOP)
+    time.sleep(2.5)  # longer than the limit
+    live.signal(signal.SIGCONT)
+    assert status_of(live.ask()) == b"200"
+    assert list(live.pids().values()) == [pid]
+    assert not live.named("hung")
+
+
+def test_no_process_to_be_had_is_no_end(serve):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    live = serve(*LAB, "1", up=1)
+    (pid,) = live.pids().values()
+    resource.prlimit(live.process.pid, resource.RLIMIT_NOFILE, (3, hard))
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: live.named("not_spawned"), "the system has no descriptor left")
+    resource.prlimit(live.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
     assert status_of(live.ask()) == b"200"
