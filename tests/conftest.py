@@ -1,5 +1,7 @@
 """What several tests need: every shipped policy, and where the shared validation data are."""
 
+import signal
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -18,6 +20,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("lbsim")
+
+# A shell that starts the tests in the background lets them, and their children, ignore Ctrl-C;
+# some tests send it.
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    and threading.current_thread() is threading.main_thread()
+):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[1].parent / "shared"
 
