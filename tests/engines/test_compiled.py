@@ -224,6 +224,9 @@ def test_fingerprint_sees_what_a_method_reads():
     outer.inner = inner
     exec("def helper(x): return outer.inner.LIMIT", space | {"outer": outer}, made := {})
     space["helper"] = types.FunctionType(made["helper"].__code__, space | {"outer": outer})
+    inner.LIMIT = nameless = lambda: 0
+    nameless.__module__ = None
+    inspect_class(space["P"])  # such things exist, and must not be in the way
     for inner.LIMIT in (1, 2):
         digests.add(inspect_class(space["P"]).digest)
     assert len(digests) == 5

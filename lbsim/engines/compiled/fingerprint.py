@@ -141,7 +141,7 @@ class Inspection:
             self._note(type(value).__name__, value)
         elif isinstance(value, type):
             self._type(value)
-        elif getattr(value, "__module__", "").split(".")[0] in _TRUSTED:
+        elif (getattr(value, "__module__", None) or "").split(".")[0] in _TRUSTED:
             self._note("known", value.__module__, getattr(value, "__name__", ""))
         else:
             # Whatever this is (a compiled function of the user's, say, which may have been
