@@ -229,3 +229,87 @@ def test_a_thread_that_draws_ahead_ends_with_its_user():
     stream.close()
     assert len(drawn) < 10
     assert not [t for t in threading.enumerate() if t.name == "lbsim-draws"]
+
+
+# --- the general path ------------------------------------------------------------------------
+
+FAULTS = lbsim.Faults(
+    *lbsim.random_crashes(8, 2.0, 8.0, seed=1),
+    lbsim.SlowDown(1, 1.0, 2.0, 0.3),
+    lbsim.Hang(2, 2.0, 1.0),
+    lbsim.Reload(4.0),
+    detect_s=0.02,
+)
+GENERAL = {
+    "master, slots, priorities, timeouts": (
+        lbsim.Cluster(
+            8, slots=2, master=lbsim.Master(accept_s=5e-5, dispatch_s=5e-5), faults=FAULTS
+        ),
+        policies.CentralQueue(order="priority", slots=2),
+        lbsim.Client(timeout=0.1, retries=1, backoff=0.01),
+    ),
+    "hedges, taken back": (
+        lbsim.Cluster(8, faults=FAULTS, info_delay_s=0.01),
+        policies.LeastConnections(),
+        lbsim.Client(timeout=0.2, retries=2, hedge_after=0.03, take_back="service"),
+    ),
+    "overload, work that nobody wants": (
+        lbsim.Cluster(6, speeds=0.9, queue_limit=50, slots=30),
+        policies.LeastConnections(),
+        lbsim.Client(timeout=0.05, retries=1, take_back="nothing"),
+    ),
+    "shared processors": (
+        lbsim.Cluster(8, discipline="ps", faults=FAULTS),
+        policies.LeastConnections(),
+        lbsim.Client(timeout=0.3, retries=1, take_back="service"),
+    ),
+    "event loops, sessions": (
+        lbsim.Cluster(8, discipline="event_loop", accept_s=1e-4, faults=FAULTS),
+        policies.Sticky(),
+        lbsim.Client(timeout=0.3, retries=1, take_back="queued"),
+    ),
+}
+
+
+def assert_streams_in_pieces(name, n, size, monkeypatch):
+    from lbsim.engines.compiled import flow, stream
+
+    cluster, policy, client = GENERAL[name]
+    workload = lbsim.Workload.synthetic(
+        n,
+        service=lbsim.Exponential(0.01),
+        wait=lbsim.Exponential(0.003) if cluster.discipline != "fcfs" else None,
+        load=0.8,
+        cluster=lbsim.Cluster(8),
+        sessions=40,
+        priorities=(0.3, 0.7),
+        seed=4,
+    )
+    whole = lbsim.simulate(workload, policy, cluster, "compiled", 2, client)
+    monkeypatch.setattr(stream, "BLOCK", size)
+    rows = []
+    moved = flow.moved
+    monkeypatch.setattr(flow, "moved", lambda *given: rows.append(len(given[3])) or moved(*given))
+    pieces = lbsim.simulate(workload, policy, cluster, "compiled", 2, client, keep="summary")
+    expected = lbsim.Summary.of(whole)
+    np.testing.assert_array_equal(pieces.outcomes, expected.outcomes)
+    np.testing.assert_array_equal(pieces.histogram.counts, expected.histogram.counts)
+    np.testing.assert_array_equal(pieces.answered, expected.answered)
+    np.testing.assert_allclose(pieces.busy, expected.busy)
+    assert pieces.slowest(100).equals(expected.slowest(100))
+    assert pieces.moments.mean == pytest.approx(expected.moments.mean)
+    assert (pieces.span, len(pieces)) == (expected.span, n)
+    assert len(rows) == -(-n // size) - 1
+    return rows
+
+
+def test_the_general_path_streams_too(monkeypatch):
+    rows = assert_streams_in_pieces("master, slots, priorities, timeouts", 6_000, 500, monkeypatch)
+    assert max(rows) < 500  # what stays does not grow
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", GENERAL)
+@pytest.mark.parametrize("size", [200, 1_777])
+def test_every_feature_streams(name, size, monkeypatch):
+    assert_streams_in_pieces(name, 8_000, size, monkeypatch)

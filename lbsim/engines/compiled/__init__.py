@@ -8,7 +8,8 @@ Read it in this order:
 - `paths`: which path a run takes;
 - `cache`: compiled kernels on disk;
 - `reasons`: what could not be compiled, in plain words;
-- `engine`: all of it put together.
+- `engine`: all of it put together;
+- `tally`, `stream`, `flow`: runs that keep no rows.
 
 Kernels do not count references (``_nrt=False``): they make no arrays, and whatever they are
 given lives longer than they do. Counting took more time than all the rest.

@@ -1,7 +1,7 @@
 """Run a plan under a policy, compiled."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lbsim import checked
 from lbsim.engines import readable
@@ -17,7 +17,10 @@ from lbsim.engines.record import Record
 from lbsim.errors import PolicyError
 from lbsim.policy import Policy
 
-__all__ = ["explained", "prepare_beginning", "run", "short_run"]
+if TYPE_CHECKING:
+    from lbsim.engines.compiled.kernel import GeneralRun
+
+__all__ = ["explained", "general_run", "prepare_beginning", "run", "short_run"]
 
 EXPLAINED = 200_000
 """An error within so many requests is explained by running them interpreted."""
@@ -79,18 +82,7 @@ def _run(plan: Plan, policy: Policy, reach: Reach) -> Record:
 
 def _on_general_path(plan: Plan, policy: Policy, reach: Reach) -> Record:
     """Run on the general path."""
-    from lbsim.engines.compiled.kernel import GeneralRun  # a second of imports, not always needed
-
-    for allocates in (False, True):
-        prepared = checked.fresh(policy, len(plan.workers.speed))
-        run = GeneralRun(plan, prepared, _value(prepared, allocates))
-        failure = _compiling_fails("general", run.value.type.tag, run.compile)
-        if failure is None:
-            break
-        if not makes_arrays(failure):
-            break
-    if failure is not None:
-        raise Refused(reason(failure, reach)) from failure
+    run = general_run(plan, policy, reach)
     try:
         return run.run()
     except PolicyError:
@@ -98,6 +90,21 @@ def _on_general_path(plan: Plan, policy: Policy, reach: Reach) -> Record:
     except Exception as error:
         row, now = run.at()
         raise explained(lambda n: head_of(plan, n), policy, row, now, error) from error
+
+
+def general_run(plan: Plan, policy: Policy, reach: Reach) -> "GeneralRun":
+    """Return a run on the general path, compiled, or raise `Refused`."""
+    from lbsim.engines.compiled.kernel import GeneralRun  # a second of imports, not always needed
+
+    for allocates in (False, True):
+        prepared = checked.fresh(policy, len(plan.workers.speed))
+        run = GeneralRun(plan, prepared, _value(prepared, allocates))
+        failure = _compiling_fails("general", run.value.type.tag, run.compile)
+        if failure is None or not makes_arrays(failure):
+            break
+    if failure is not None:
+        raise Refused(reason(failure, reach)) from failure
+    return run
 
 
 def _on_short_path(path: str, plan: Plan, policy: Policy) -> Record | None:

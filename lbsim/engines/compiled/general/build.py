@@ -22,7 +22,7 @@ from lbsim.engines.plan import Plan, frozen
 from lbsim.engines.record import Handovers, Happenings, Record
 from lbsim.queues import NONE, make_queues
 
-__all__ = ["enlarged", "make_state", "record_of"]
+__all__ = ["blank_pages", "enlarged", "make_state", "record_of"]
 
 SPARE = 64  # so that short runs do not grow at every step
 
@@ -59,7 +59,7 @@ def make_state(plan: Plan, core: Core) -> State:
         finished=np.full(plan.n, math.nan),
         outcome=np.full(plan.n, record.UNFINISHED, np.int8),
         answered_by=np.full(plan.n, NONE, np.int64),
-        pages=_blank_pages(plan.n + SPARE),
+        pages=blank_pages(plan.n + SPARE),
         happenings=_blank_happenings(plan, n),
         patience=_patience(plan, tickets),
         master=_master(plan, tickets),
@@ -88,7 +88,8 @@ def _pace_table(plan: Plan, n: int) -> np.ndarray:
     return table
 
 
-def _blank_pages(size: int) -> Handovers:
+def blank_pages(size: int) -> Handovers:
+    """Return room for handovers of which nothing is known."""
     return Handovers(
         ticket=np.zeros(size, np.int64),
         worker=np.zeros(size, np.int64),
@@ -187,7 +188,7 @@ def enlarged(s: State) -> State:
     if s.count[layout.PAGES] + need > len(pages.ticket):
         size = 2 * len(pages.ticket) + need
         pages = Handovers(
-            *(_grown(old, new) for old, new in zip(pages, _blank_pages(size), strict=True))
+            *(_grown(old, new) for old, new in zip(pages, blank_pages(size), strict=True))
         )
     heap_time, heap_key = s.heap_time, s.heap_key
     if s.count[layout.SIZE] + 2 * need > len(heap_time):
