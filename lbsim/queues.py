@@ -46,14 +46,17 @@ class Queues(NamedTuple):
 
 
 def make_queues(n_lists: int, n_tickets: int, ranked: bool) -> Queues:
-    """Return `n_lists` empty lists for tickets 0 to ``n_tickets - 1``."""
+    """Return `n_lists` empty lists for tickets 0 to ``n_tickets - 1``.
+
+    A ticket's links are written when it is put into a list, and not read before.
+    """
     spare = n_tickets if ranked else 0
     return Queues(
         first=np.full(n_lists, NONE, np.int64),
         last=np.full(n_lists, NONE, np.int64),
-        next=np.full(n_tickets, NONE, np.int64),
-        previous=np.full(n_tickets, NONE, np.int64),
-        child=np.full(spare, NONE, np.int64),
+        next=np.empty(n_tickets, np.int64),
+        previous=np.empty(n_tickets, np.int64),
+        child=np.empty(spare, np.int64),
         serial=np.zeros(n_tickets, np.int64),
         rank=np.zeros(spare, np.float64),
     )

@@ -28,14 +28,16 @@ SPARE = 64  # so that short runs do not grow at every step
 
 
 def make_state(plan: Plan, core: Core) -> State:
-    """Return the state of a run before anything has happened."""
+    """Return the state of a run before anything has happened.
+
+    What is always written before it is read is left empty: filling it would touch all of the
+    memory of a long run once more, which takes as long as a good part of the run.
+    """
     n = len(plan.workers.speed)
     tickets = plan.n * plan.copies
     clients = plan.clients if plan.closed else 0
     count = np.zeros(layout.N_COUNTS, np.int64)
     count[[layout.FAILED, layout.LEAVING]] = NONE
-    ticket = np.full((tickets, layout.N_TICKET), NONE, np.int64)
-    ticket[:, layout.GONE] = 0
     return State(
         core=core,
         copies=plan.copies,
@@ -51,8 +53,9 @@ def make_state(plan: Plan, core: Core) -> State:
         count=count,
         heap_time=np.zeros(SPARE + 2 * n + clients),
         heap_key=np.zeros(SPARE + 2 * n + clients, np.int64),
-        ticket=ticket,
-        moment=np.full((tickets, layout.N_MOMENT), math.nan),
+        ticket=np.empty((tickets, layout.N_TICKET), np.int64),
+        moment=np.empty((tickets, layout.N_MOMENT)),
+        gone=np.zeros(tickets, np.bool_),
         worker=_worker_table(plan, n),
         pace=_pace_table(plan, n),
         sent=np.full(plan.n, math.nan),
@@ -91,13 +94,13 @@ def _pace_table(plan: Plan, n: int) -> np.ndarray:
 def blank_pages(size: int) -> Handovers:
     """Return room for handovers of which nothing is known."""
     return Handovers(
-        ticket=np.zeros(size, np.int64),
-        worker=np.zeros(size, np.int64),
-        dispatched=np.full(size, math.nan),
-        started=np.full(size, math.nan),
-        ended=np.full(size, math.nan),
-        ending=np.full(size, record.OPEN, np.int8),
-        miss=np.zeros(size, np.bool_),
+        ticket=np.empty(size, np.int64),
+        worker=np.empty(size, np.int64),
+        dispatched=np.empty(size),
+        started=np.empty(size),
+        ended=np.empty(size),
+        ending=np.empty(size, np.int8),
+        miss=np.empty(size, np.bool_),
     )
 
 
@@ -129,7 +132,7 @@ def _patience(plan: Plan, tickets: int) -> Patience | None:
         take_back=patience.take_back,
         jitter_seed=patience.jitter_seed,
         wanted=np.zeros(tickets, np.bool_),
-        attempt=np.full(plan.n, NONE, np.int64),
+        attempt=np.empty(plan.n, np.int64),
         timeouts=_timers(plan.n if patience.timeout < math.inf else 0),
         hedges=_timers(plan.n if hedged else 0),
     )
@@ -137,9 +140,9 @@ def _patience(plan: Plan, tickets: int) -> Patience | None:
 
 def _timers(n: int) -> Timers:
     timers = Timers(
-        time=np.zeros(n),
-        next=np.full(n + 1, NONE, np.int64),
-        previous=np.full(n + 1, NONE, np.int64),
+        time=np.empty(n),
+        next=np.empty(n + 1, np.int64),
+        previous=np.empty(n + 1, np.int64),
     )
     timers.next[n] = timers.previous[n] = n
     return timers
@@ -157,7 +160,7 @@ def _master(plan: Plan, tickets: int) -> Master | None:
         job_ticket=np.zeros(SPARE, np.int64),
         job_number=np.zeros(SPARE, np.int64),
         accepting=np.zeros(tickets, np.bool_),
-        handing=np.full(tickets, NONE, np.int64),
+        handing=np.empty(tickets, np.int64),
     )
 
 

@@ -42,9 +42,8 @@ N_COUNTS = 17
 
 NEXT = 0  # neighbours in the line of a worker
 PREVIOUS = 1
-PAGE = 2  # the handover that is under way, or the last one; NONE before the first
-GONE = 3  # 1: its client has given up while it waits at a worker
-N_TICKET = 4
+PAGE = 2  # the handover that is under way, or the last one
+N_TICKET = 3
 
 DUE = 0  # when its completion is expected; NaN if none is: an event that nobody expects is void
 END = 1  # of computing, unless something changes; of waiting, at workers that share
@@ -180,6 +179,7 @@ class State(NamedTuple):
     heap_key: np.ndarray
     ticket: np.ndarray
     moment: np.ndarray
+    gone: np.ndarray  # of each ticket: its client has given up while it waits at a worker
     worker: np.ndarray
     pace: np.ndarray
     # What is written down.

@@ -104,7 +104,8 @@ def _dispatch_again(
 ) -> None:
     for i in range(found):
         ticket = s.core.again[i]
-        notes.ended(s, now, ticket, record.CRASHED)
+        if s.core.attempts[ticket] > 0:  # otherwise it was only held for this worker
+            notes.ended(s, now, ticket, record.CRASHED)
         if master is not None:
             master.handing[ticket] = NONE
         if is_served(s.patience, ticket):

@@ -4,7 +4,6 @@ import math
 
 from lbsim.engines import record
 from lbsim.engines.compiled.general.layout import AT_WORKERS, HAPPENED, PAGE, PAGES, State
-from lbsim.queues import NONE
 
 __all__ = ["delivered", "ended", "handed", "happened", "has_started", "started"]
 
@@ -16,6 +15,11 @@ def handed(s: State, ticket: int, worker: int) -> int:
     s.count[AT_WORKERS] += 1
     s.pages.ticket[page] = ticket
     s.pages.worker[page] = worker
+    s.pages.dispatched[page] = math.nan
+    s.pages.started[page] = math.nan
+    s.pages.ended[page] = math.nan
+    s.pages.ending[page] = record.OPEN
+    s.pages.miss[page] = False
     s.ticket[ticket, PAGE] = page
     return page
 
@@ -38,9 +42,9 @@ def has_started(s: State, ticket: int) -> bool:
 
 
 def ended(s: State, now: float, ticket: int, ending: int) -> None:
-    """The handover is over; the first word on how it ended stays."""
+    """The handover (there is one) is over; the first word on how it ended stays."""
     page = s.ticket[ticket, PAGE]
-    if page != NONE and s.pages.ending[page] == record.OPEN:
+    if s.pages.ending[page] == record.OPEN:
         s.pages.ended[page] = now
         s.pages.ending[page] = ending
 

@@ -4,7 +4,6 @@ from lbsim.engines.compiled.general import notes
 from lbsim.engines.compiled.general.layout import (
     ALIVE,
     DUE,
-    GONE,
     HUNG,
     LIVES,
     Faults,
@@ -36,10 +35,10 @@ def can_work(s: State, faults: Faults | None, worker: int) -> bool:
 
 def drop_if_gone(s: State, ticket: int) -> bool:
     """Drop a ticket whose client has given up while it was queued here. Return whether."""
-    if s.ticket[ticket, GONE] == 0:
-        return False
-    s.ticket[ticket, GONE] = 0
-    return True
+    if s.gone[ticket]:
+        s.gone[ticket] = False
+        return True
+    return False
 
 
 def note_start(s: State, now: float, worker: int, ticket: int) -> float:

@@ -11,7 +11,6 @@ from lbsim.engines.compiled.general.layout import (
     ALIVE,
     ANSWERS,
     DUE,
-    GONE,
     HANDLES,
     HUNG,
     IN_SERVICE,
@@ -95,7 +94,7 @@ def take_back(
     if not is_alive(s, s.faults, worker) or level < p.QUEUED:
         return False
     if not notes.has_started(s, ticket):
-        s.ticket[ticket, GONE] = 1  # the worker finds its connection closed when it gets there
+        s.gone[ticket] = True  # the worker finds its connection closed when it gets there
         return True
     if level < p.SERVICE:
         return False
@@ -150,6 +149,6 @@ def _forget_line(s: State, now: float, worker: int, line: int, crashed: bool) ->
 
 def _forget(s: State, now: float, ticket: int, crashed: bool) -> None:
     s.moment[ticket, DUE] = math.nan
-    s.ticket[ticket, GONE] = 0
+    s.gone[ticket] = False
     if crashed:
         notes.ended(s, now, ticket, record.CRASHED)
