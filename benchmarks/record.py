@@ -13,7 +13,16 @@ from pathlib import Path
 
 import live
 from lbsim import (
-    BoundedPareto, Cluster, Crash, Reload, Run, SlowDown, Workload, policies, recordings, simulate,
+    BoundedPareto,
+    Cluster,
+    Crash,
+    Reload,
+    Run,
+    SlowDown,
+    Workload,
+    policies,
+    recordings,
+    simulate,
 )  # fmt: skip
 from lbsim.calibration import Calibration, regime_of
 from live.calibrate import calibrate

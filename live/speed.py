@@ -30,7 +30,7 @@ class Speed:
     --------
     >>> speed = Speed(1.0, [(10.0, 12.0, 0.5)])
     >>> speed.end_of(9.0, 2.0), speed.end_of(20.0, 2.0)
-    (11.0, 22.0)
+    (12.0, 22.0)
     """
 
     def __init__(self, base: float, spans: list[tuple[float, float, float]]) -> None:
