@@ -7,6 +7,7 @@ kept whatever comes out; a run during which the load generator was late is said 
 """
 
 import argparse
+import os
 import shutil
 import time
 from pathlib import Path
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--note", default="", help="what else a reader should know")
     options = parser.parse_args()
     costs = calibrate(say=print)
-    costs.save(options.out / "calibration.json")
+    costs.save(options.out / f"calibration-{os.cpu_count()}-cores.json")
     healthy = Cluster(4, discipline="event_loop")
     ill = Cluster(4, discipline="event_loop", faults=FAULTS)
     for name, cluster, load in (("policies", healthy, 0.7), ("faults", ill, 0.5)):

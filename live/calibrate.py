@@ -9,8 +9,9 @@ explained:
   ends at one of them, less the work, is what a request occupies it beyond its work: `overrun`.
   Once with the requests waiting at the worker, once with acknowledgements, and once with the
   requests held by the master, which must hear of each end before it hands over the next.
-- *flood*: trivial requests as fast as they come, to see the master's processor time, of which the
-  kernel keeps the account (/proc/PID/schedstat).
+- *flood*: trivial requests faster than the master can take them, so that it is never woken for a
+  single one, to see its processor time, of which the kernel keeps the account
+  (/proc/PID/schedstat).
 """
 
 from collections.abc import Callable
@@ -43,7 +44,7 @@ LEVELS = 101  # quantiles kept of each spread
 SPARSE_RATE = 150.0  # requests a second
 SPARSE_WORKERS = 8
 WORK_S = 0.005  # long against the costs, short enough for many
-FLOOD_RATE = 1500.0  # requests a second
+FLOOD_RATE = 20_000.0  # requests a second: more than anybody can take
 PAYLOAD = 50_000.0  # bytes; less than the master holds of a body
 
 
@@ -182,7 +183,7 @@ def _flood(seconds: float, mode: str) -> tuple[float, float, float]:
 
 def _master_time(seconds: float, payload: float, mode: str) -> tuple[float, float]:
     """Return the master's processor time a request, and the part until it had decided."""
-    n = max(200, int(seconds * FLOOD_RATE))
+    n = max(500, int(2000 * seconds))
     workload = Workload.from_arrays(
         np.arange(n) / FLOOD_RATE, np.zeros(n), payload=np.full(n, payload), name="flood"
     )
