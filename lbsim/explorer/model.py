@@ -1,6 +1,5 @@
 """From settings to the few hundred numbers that a picture needs; no widgets here."""
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +10,7 @@ import numpy as np
 from lbsim import policies as shipped
 from lbsim.checks import count, real
 from lbsim.cluster import Cluster
-from lbsim.errors import InputError, SlowPolicyWarning
+from lbsim.errors import InputError
 from lbsim.policy import Policy
 from lbsim.run import Run
 from lbsim.simulate import simulate
@@ -120,10 +119,7 @@ def run(settings: Settings, policy: Policy) -> Run:
     """Run a policy, as the fallback of a sticky one if there are sessions."""
     used = shipped.Sticky(fallback=policy) if settings.sticky > 0.0 else policy
     cluster = Cluster(settings.workers)
-    with warnings.catch_warnings():
-        # That a policy is not compiled is told beside the picture, at every movement.
-        warnings.simplefilter("ignore", SlowPolicyWarning)
-        return simulate(workload_of(settings), used, cluster, engine="compiled", seed=settings.seed)
+    return simulate(workload_of(settings), used, cluster, engine="compiled", seed=settings.seed)
 
 
 def curve(name: str, run: Run) -> dict[str, Any]:

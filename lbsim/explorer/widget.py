@@ -3,6 +3,9 @@
 import base64
 import html
 import io
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 from time import perf_counter
 from typing import Any
@@ -11,8 +14,8 @@ import anywidget
 import traitlets
 
 from lbsim import plot
-from lbsim.errors import InputError
-from lbsim.explorer.model import LIMITS, SLOW_REQUESTS, Settings, curve, run
+from lbsim.errors import InputError, SlowPolicyWarning
+from lbsim.explorer.model import LIMITS, SLOW_REQUESTS, Settings, curve, run, workload_of
 from lbsim.policy import Policy
 from lbsim.run import Run
 
@@ -77,6 +80,7 @@ class Explorer(anywidget.AnyWidget):
         self.seed = first.seed
         self.runs: dict[str, Run] = {}
         self._is_compiled: dict[tuple[str, bool], bool] = {}
+        self._pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="explore")
         self._done: tuple[Any, ...] | None = None
         names = list(policies)
         super().__init__(
@@ -122,12 +126,14 @@ class Explorer(anywidget.AnyWidget):
         began = perf_counter()
         known = len(self._is_compiled)
         settings = self.settings()
-        self.runs = {}
-        for name in dict.fromkeys([self.policy, self.other]):
-            if name != NONE:
-                self.runs[name] = self._run(name, settings)
-        if not self.runs:
+        names = [name for name in dict.fromkeys([self.policy, self.other]) if name != NONE]
+        if not names:
             raise InputError("no policy is chosen; choose one")
+        with warnings.catch_warnings():
+            # That a policy is not compiled is told beside the picture, at every movement.
+            warnings.simplefilter("ignore", SlowPolicyWarning)
+            results = self._results(names, settings)
+        self.runs = dict(zip(names, results, strict=True))
         curves = [curve(name, result) for name, result in self.runs.items()]
         return {
             "curves": curves,
@@ -135,21 +141,26 @@ class Explorer(anywidget.AnyWidget):
             "compiled": len(self._is_compiled) > known,
         }
 
-    def _run(self, name: str, settings: Settings) -> Run:
-        """Run a policy; with few requests if it cannot be compiled, which a trial tells."""
-        if name not in self.policies:
-            raise InputError(
-                f"policy = {name!r} is not among the choices ({', '.join(self.policies)}); give "
-                "it to lbsim.explore([...])"
-            )
-        few = Settings(**{**vars(settings), "requests": min(SLOW_REQUESTS, settings.requests)})
-        kind = (name, settings.sticky > 0.0)
-        if kind not in self._is_compiled:
-            trial = run(few, self.policies[name])
-            self._is_compiled[kind] = trial.source == "compiled"
-            if not self._is_compiled[kind]:
-                return trial
-        return run(settings if self._is_compiled[kind] else few, self.policies[name])
+    def _results(self, names: list[str], settings: Settings) -> list[Run]:
+        """Run policies; with few requests if they cannot be compiled, which a trial tells."""
+        for name in names:
+            if name not in self.policies:
+                raise InputError(
+                    f"policy = {name!r} is not among the choices ({', '.join(self.policies)}); "
+                    "give it to lbsim.explore([...])"
+                )
+        few = replace(settings, requests=min(SLOW_REQUESTS, settings.requests))
+        for name in names:
+            kind = (name, settings.sticky > 0.0)
+            if kind not in self._is_compiled:
+                trial = run(few, self.policies[name])
+                self._is_compiled[kind] = trial.source == "compiled"
+        compiled = [self._is_compiled[name, settings.sticky > 0.0] for name in names]
+        sizes = [settings if is_compiled else few for is_compiled in compiled]
+        # Compiled runs let go of the interpreter, so two take little longer than one.
+        workload_of(settings)  # drawn once, for both
+        start = self._pool.map if all(compiled) else map
+        return list(start(run, sizes, [self.policies[name] for name in names]))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """Show the widget; where no kernel runs, in a saved page, a picture stands for it."""
