@@ -9,7 +9,6 @@ process; those of the readable engine are given to other processes, if that is w
 import os
 import time
 from collections.abc import Callable, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -143,6 +142,8 @@ def _here(task: Replication, count: int) -> Generator[Figures, None, None]:
 
 
 def _in_threads(task: Replication, count: int, jobs: int) -> Generator[Figures, None, None]:
+    from concurrent.futures import ThreadPoolExecutor
+
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="lbsim-replication")
     try:
         yield from pool.map(task.figures, range(1, count))
