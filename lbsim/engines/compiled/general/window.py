@@ -41,7 +41,7 @@ def rows_in_use(s: State) -> np.ndarray:
     in_use = s.outcome == record.UNFINISHED
     tickets = [
         np.flatnonzero(s.core.place != IDLE),
-        np.flatnonzero(s.ticket[:, layout.GONE] != 0),
+        np.flatnonzero(s.gone),
         s.worker[:, layout.STEP_TICKET],
         s.worker[:, layout.DEPARTING],
         s.count[[layout.JOB_TICKET]] if s.count[layout.BUSY] else np.empty(0, np.int64),
@@ -86,7 +86,7 @@ def moved(s: State, plan: Plan, policy: Policy, rows: np.ndarray) -> State:
     ticket = move.tickets(s.ticket, new.ticket)
     kept = ticket[: move.n_tickets]
     for link in (layout.NEXT, layout.PREVIOUS):
-        kept[:, link] = move.to_ticket[kept[:, link]]
+        kept[:, link] = move.tickets_of(kept[:, link])
     kept[:, layout.PAGE] = move.pages_of(kept[:, layout.PAGE])
     worker = s.worker
     for line in LINES:
@@ -108,6 +108,7 @@ def moved(s: State, plan: Plan, policy: Policy, rows: np.ndarray) -> State:
         heap_key=heap_key,
         ticket=ticket,
         moment=move.tickets(s.moment, new.moment),
+        gone=move.tickets(s.gone, new.gone),
         worker=worker,
         pace=s.pace,
         sent=move.rows_of(s.sent, new.sent),
@@ -132,13 +133,17 @@ class _Move:
         self.n_tickets = len(self.old_tickets)
         self.to_row = _numbering(len(s.sent), rows)
         self.to_ticket = _numbering(len(s.sent) * s.copies, self.old_tickets)
-        pages = s.ticket[self.old_tickets, layout.PAGE]
-        self.pages = np.sort(pages[pages != NONE])
+        handed = self.old_tickets[s.core.attempts[self.old_tickets] > 0]
+        self.pages = np.sort(s.ticket[handed, layout.PAGE])
         self.to_page = _numbering(int(s.count[layout.PAGES]), self.pages, GONE_PAGE)
 
     def pages_of(self, numbers: np.ndarray) -> np.ndarray:
         """Return the new numbers of pages, those of a handover that is over included."""
-        return np.where(numbers < NONE, GONE_PAGE, self.to_page[np.maximum(numbers, NONE)])
+        return _translated(self.to_page, numbers, GONE_PAGE)
+
+    def tickets_of(self, numbers: np.ndarray) -> np.ndarray:
+        """Return the new numbers of tickets, where some have never been written."""
+        return _translated(self.to_ticket, numbers, NONE)
 
     def rows_of(self, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Move an array with an entry a row."""
@@ -156,7 +161,7 @@ class _Move:
             links = getattr(new, column)
             if len(links):
                 self.tickets(getattr(old, column), links)
-                links[: self.n_tickets] = self.to_ticket[links[: self.n_tickets]]
+                links[: self.n_tickets] = self.tickets_of(links[: self.n_tickets])
         if len(new.rank):
             self.tickets(old.rank, new.rank)
         self.tickets(old.serial, new.serial)
@@ -199,6 +204,7 @@ class _Move:
     def _alarms(self, old: Timers, new: Timers) -> None:
         end = len(new.next) - 1
         before = end
+        new.next[:end] = NONE
         for row in _alarms_of(old):
             now = int(self.to_row[row])
             new.time[now] = old.time[row]
@@ -235,6 +241,12 @@ def _numbering(size: int, kept: np.ndarray, other: int = NONE) -> np.ndarray:
     to[kept] = np.arange(len(kept))
     to[NONE] = NONE
     return to
+
+
+def _translated(to: np.ndarray, numbers: np.ndarray, other: int) -> np.ndarray:
+    """Return new numbers; what was never written may be any number, and becomes `other`."""
+    is_number = (numbers >= NONE) & (numbers < len(to) - 1)
+    return np.where(is_number, to[np.where(is_number, numbers, NONE)], other)
 
 
 def _without_hole(s: State) -> int:
