@@ -10,7 +10,9 @@ prediction is not one simulated run but many, each with its own draws of the mea
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import math
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +22,8 @@ import numpy as np
 from lbsim import checks
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
+from lbsim.engines import READABLE_S
+from lbsim.engines.plan import make_plan
 from lbsim.errors import InputError
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
@@ -30,6 +34,12 @@ if TYPE_CHECKING:
 __all__ = ["REGIMES", "Calibration", "Prediction", "regime_of"]
 
 VERSION = 1
+FEWEST = 20
+"""Replays that are made however long they take."""
+
+LOADING_S, COMPILING_S = 2.0, 20.0
+"""About how long it takes to load the compiled engine, and to compile a policy for it."""
+
 REGIMES = ("queued", "acknowledged", "held")
 """Where the next request is when a worker has done with one: at the worker; at the worker, which
 takes them off its channel one by one, since the policy waits for acknowledgements; at the master,
@@ -235,32 +245,65 @@ class Calibration:
         jitter_seed: int = 0,
         client: Client | None = None,
         engine: str = "auto",
-        progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+        seconds: float | None = None,
     ) -> "Prediction":
         """Simulate the same requests many times, each time with other jitter.
 
         Parameters
         ----------
         workload, policy, cluster, client, engine
-            As for `lbsim.simulate`; the cluster gets this machine's costs.
+            As for `lbsim.simulate`; the cluster gets this machine's costs. "auto" compiles if
+            that saves time over all replays.
         replays : int, default 200
         seed : int, default 0
             Of the policy's chance, the same in every replay as in the measured run.
         jitter_seed : int, default 0
-        progress : callable
-            Wraps the iteration over replays.
+        seconds : float, optional
+            Make fewer replays, but not fewer than 20, if they take longer than this.
         """
         replays = checks.count("predict", "replays", replays)
         regime = regime_of(policy, cluster)
         costly = self.apply(cluster, regime)
         latency = np.full((replays, len(workload)), np.nan)
         worker = np.full((replays, len(workload)), -1, np.int32)
-        for i in progress(range(replays)):
+        engine = _engine(workload, policy, costly, client, seed, replays, engine, seconds)
+        until = math.inf if seconds is None else time.monotonic() + seconds
+        made = 0
+        for i in range(replays):
+            if made >= FEWEST and time.monotonic() > until:
+                break
             seen, outside = self.perturb(workload, (jitter_seed, i), cluster, regime)
             run = simulate(seen, policy, costly, engine=engine, seed=seed, client=client)
             latency[i] = run.latency + outside
             worker[i] = run.worker
-        return Prediction(latency, worker)
+            made += 1
+        return Prediction(latency[:made], worker[:made])
+
+
+def _engine(
+    workload: "Workload",
+    policy: Policy,
+    cluster: Cluster,
+    client: Client | None,
+    seed: int,
+    replays: int,
+    engine: str,
+    seconds: float | None,
+) -> str:
+    """Return the engine that takes least time for all replays, compiling included."""
+    takes = replays * len(workload) * READABLE_S
+    if engine != "auto" or takes < LOADING_S:
+        return engine
+    from lbsim.engines import compiled
+
+    plan = make_plan(workload, cluster, Client() if client is None else client, seed)
+    try:
+        compiled.run(plan, policy, patient=False)
+    except compiled.NotYet:
+        return "compiled" if takes > COMPILING_S and seconds is None else "readable"
+    except compiled.Refused:
+        return "readable"
+    return "compiled"
 
 
 def _draw(spread: Sequence[float], rng: np.random.Generator, n: int) -> np.ndarray:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_commands"]
 
-LAB_POLICIES = ("RoundRobin", "PowerOfD:d=2", "LeastConnections", "CentralQueue", "NodeCluster")
+LAB_POLICIES = ("RoundRobin", "LeastConnections", "CentralQueue", "NodeCluster")
 CHECKED_POLICIES = ("RoundRobin", "LeastConnections", "CentralQueue")
 FAULTS: dict[str, Any] = {"crash": Crash, "hang": Hang, "slow": SlowDown, "reload": Reload}
 
@@ -48,7 +48,7 @@ def add_commands(
         help="simulate policies and run them on real workers, on the same requests",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    lab.set_defaults(run=lambda options: _lab(options, read))
+    lab.set_defaults(run=lambda options: _lab(options, read), limits_time=True)
     _add_options(lab, add_trace, LAB_POLICIES, 60.0, "lbsim-lab")
     lab.add_argument("--no-node", action="store_true", help="leave Node.js's own curve out")
     lab.add_argument(
@@ -62,7 +62,9 @@ def add_commands(
         help="check that the simulator predicts this machine: exit 0, 1, or 3 if too noisy",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    validate.set_defaults(run=lambda options: _validate(options, read), no_node=True, against=None)
+    validate.set_defaults(
+        run=lambda options: _validate(options, read), no_node=True, against=None, limits_time=False
+    )
     _add_options(validate, add_trace, CHECKED_POLICIES, 60.0, "lbsim-validate")
     validate.add_argument(
         "--attempts", type=int, default=3, help="how often it is tried on a noisy machine"
@@ -171,7 +173,7 @@ def _validate(options: argparse.Namespace, read: Read) -> int:
 def _studier(options: argparse.Namespace, read: Read) -> "Callable[[], Study]":
     """Return what makes the study that the options ask for."""
     from lbsim.calibration import Calibration
-    from live.lab import requests_for, study
+    from live.lab import SIMULATED, requests_for, study
 
     policies = {
         name: lbsim.policies.parse(name) for name in options.policy or options.default_policies
@@ -186,10 +188,13 @@ def _studier(options: argparse.Namespace, read: Read) -> "Callable[[], Study]":
     if options.requests is None:
         runs = len(policies) + (options.against is not None)
         has_node = shutil.which("node") is not None and not options.no_node
-        runs += has_node and any(name.startswith("NodeCluster") for name in policies)
-        n = requests_for(options.budget, _rate(workload), runs, calibration is None)
-        workload = workload.head(n)
+        has_node = has_node and any(name.startswith("NodeCluster") for name in policies)
+        runs += has_node
+        calibrations = (calibration is None) + 0.5 * has_node
+        workload = workload.head(requests_for(options.budget, _rate(workload), runs, calibrations))
     client = lbsim.Client(timeout=options.timeout, retries=options.retries)
+    # A check takes the time it needs; a look should not.
+    seconds = SIMULATED * options.budget / len(policies) if options.limits_time else None
 
     def make() -> "Study":
         return study(
@@ -203,6 +208,7 @@ def _studier(options: argparse.Namespace, read: Read) -> "Callable[[], Study]":
             busy=options.busy,
             node=not options.no_node,
             against=options.against,
+            seconds=seconds,
             teller=None if options.quiet else _Progress(),
         )
 

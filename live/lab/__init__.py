@@ -1,10 +1,10 @@
 """The lab: policies simulated and measured on the same requests, on one page."""
 
 from live.lab.pair import BANDS, Pair
-from live.lab.studies import REPLAYS, Study, Teller, requests_for, study
+from live.lab.studies import REPLAYS, SIMULATED, Study, Teller, requests_for, study
 from live.lab.verdict import Verdict, Word, validate
 
 __all__ = [
-    "BANDS", "REPLAYS", "Pair", "Study", "Teller", "Verdict", "Word", "requests_for", "study",
-    "validate",
+    "BANDS", "REPLAYS", "SIMULATED", "Pair", "Study", "Teller", "Verdict", "Word", "requests_for",
+    "study", "validate",
 ]  # fmt: skip

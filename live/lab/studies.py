@@ -31,8 +31,14 @@ __all__ = ["REPLAYS", "Study", "Teller", "requests_for", "study"]
 REPLAYS = 200
 """Simulated replays of each policy."""
 
-OVERHEAD_S = 2.5
+OVERHEAD_S = 2.0
 """About how long a measured run takes beside its requests: a server starts and stops."""
+
+CALIBRATE_S = 6.0
+"""How long a calibration within a study measures, and about as long again it starts and stops."""
+
+SIMULATED = 0.2
+"""Share of a budget for simulating."""
 
 
 class Teller(Protocol):
@@ -203,6 +209,7 @@ def study(
     busy: str = "sleep",
     node: bool = True,
     against: str | None = None,
+    seconds: float | None = None,
     teller: Teller | None = None,
 ) -> Study:
     """Simulate and measure every policy on the same requests.
@@ -224,6 +231,8 @@ def study(
         Measure Node.js's cluster too, for `NodeCluster` and `SharedAccept`, if there is a ``node``.
     against : str, optional
         URL of a server that is measured too, and compared with every policy.
+    seconds : float, optional
+        How long to simulate each policy at most (`lbsim.calibration.Calibration.predict`).
     teller : Teller, optional
 
     Returns
@@ -235,7 +244,7 @@ def study(
     teller = _Silent() if teller is None else teller
     watch = Watch()
     if calibration is None:
-        calibration = calibrate(say=teller.stage)
+        calibration = calibrate(CALIBRATE_S, say=teller.stage)
     pairs: list[Pair] = []
     is_complete = True
     notes: list[str] = []
@@ -270,6 +279,7 @@ def study(
                 seed=seed,
                 jitter_seed=seed,
                 client=client,
+                seconds=seconds,
             )
             bare = simulate(workload, policy, cluster, seed=seed, client=client)
             teller.stage(f"{name}: measuring {len(workload):,} requests")
@@ -289,10 +299,10 @@ def study(
                 theirs, run = _node(workload, policy, cluster, client, scheduling, count)
                 if keep(run) is not None:
                     peers[theirs] = run
-                    costs = calibrate_node(scheduling, say=teller.stage)
+                    costs = calibrate_node(scheduling, CALIBRATE_S / 2, say=teller.stage)
                     predictions[theirs] = costs.predict(
                         workload, policy, cluster, replays=replays, seed=seed, jitter_seed=seed,
-                        client=client,
+                        client=client, seconds=seconds,
                     )  # fmt: skip
             pairs.append(Pair(name, bare, prediction, measured, peers, predictions))
     except KeyboardInterrupt:
@@ -304,7 +314,7 @@ def study(
     )
 
 
-def requests_for(budget_s: float, rate: float, runs: int, calibrates: bool) -> int:
+def requests_for(budget_s: float, rate: float, runs: int, calibrations: float) -> int:
     """Return how many requests of each run fit into a budget.
 
     Parameters
@@ -315,11 +325,11 @@ def requests_for(budget_s: float, rate: float, runs: int, calibrates: bool) -> i
         Requests a second.
     runs : int
         How many are measured.
-    calibrates : bool
-        Whether the calibration is in the budget too.
+    calibrations : float
+        How many are made too; Node's is half a one.
     """
-    left = budget_s * 0.85 - runs * OVERHEAD_S - (20.0 if calibrates else 0.0)
-    n = int(max(0.0, left) / runs * rate)
+    taken = budget_s * SIMULATED + runs * OVERHEAD_S + calibrations * 2.0 * CALIBRATE_S
+    n = int(max(0.0, budget_s - taken) / runs * rate)
     if n < 2 * LEAST:
         raise InputError(
             f"a budget of {budget_s:g} s leaves {n} requests for each of {runs} measured runs; "
