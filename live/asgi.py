@@ -42,6 +42,12 @@ class Listener(Protocol):
 
     wants_identity: bool
 
+    def begins(self, exchange: "Exchange") -> None:
+        """A connection's first request is about to be parsed, or its handler to be called."""
+
+    def waits(self, exchange: "Exchange") -> None:
+        """It has been parsed, and waits for its handler to be called."""
+
     def finished(self, exchange: "Exchange", is_last: bool) -> None:
         """The first request of a connection has been answered."""
 
@@ -63,6 +69,8 @@ class Exchange:
 
     Attributes
     ----------
+    ticket : int
+        The master's number of the request.
     identity : int
         What the client called it (the query's ``id``), where the master has not read it.
     relay : _Relay or None
@@ -74,14 +82,15 @@ class Exchange:
     """
 
     __slots__ = (
-        "accepted", "finished", "identity", "relay", "serial", "session", "started", "value",
-        "worker",
+        "accepted", "finished", "identity", "relay", "serial", "session", "started", "ticket",
+        "value", "worker",
     )  # fmt: skip
 
-    def __init__(self, serial: int, accepted: float, worker: int) -> None:
+    def __init__(self, serial: int, accepted: float, worker: int, ticket: int = -1) -> None:
         self.serial = serial
         self.accepted = accepted
         self.worker = worker
+        self.ticket = ticket
         self.identity = -1
         self.relay: _Relay | None = None
         self.session: str | None = None
@@ -237,6 +246,7 @@ class _Protocol(_Http):
             found = _IDENTITY.search(scope["query_string"])
             self.exchange.identity = int(found[1]) if found else -1
         self.exchange.started = time.monotonic()
+        self.listener.begins(self.exchange)
         await self.inner(scope, receive, watched)
 
     def _with_cookie(self, cookie: Cookie, scope: Any, send: Any) -> Any:
@@ -358,7 +368,12 @@ class Server:
         transport.is_watched = not data
         protocol.connection_made(transport)
         if data:
-            protocol.data_received(data)
+            self._feed(protocol, data)
+
+    def _feed(self, protocol: "_Protocol", data: bytes) -> None:
+        self.listener.begins(protocol.exchange)
+        protocol.data_received(data)
+        self.listener.waits(protocol.exchange)
 
     def serve_task(
         self, data: bytes, address: str, exchange: Exchange, tell: Callable[[bytes], None]
@@ -368,7 +383,7 @@ class Server:
         relay = exchange.relay = _Relay(address, tell)
         relay.protocol = protocol
         protocol.connection_made(relay)
-        protocol.data_received(data)
+        self._feed(protocol, data)
 
     def protocol(self, exchange: Exchange) -> _Protocol:
         """Return a protocol that is not connected yet."""

@@ -9,6 +9,7 @@ until its worker says that it is over, so that a worker's death costs the client
 import contextlib
 import json
 import math
+import mmap
 import os
 import sys
 import time
@@ -107,6 +108,7 @@ class Desk:
         )
         self.core = quick(core, policy)
         self.rows = quick_rows(requests)
+        self.ledger = mmap.mmap(-1, CAPACITY)
         self.free = list(range(CAPACITY - 1, -1, -1))
         self.by_ticket: dict[int, Connection] = {}
         self.by_serial: dict[int, Connection] = {}
@@ -187,23 +189,26 @@ class Desk:
         connection.worker = worker
         connection.decided = decided = time.monotonic()
         serial = connection.serial
+        self.ledger[ticket] = 0
         if self.by_message:
             payload = connection.address.encode() + b"\n" + connection.data
-            self._send_task(worker, serial, payload)
+            self._send_task(worker, serial, ticket, payload)
         else:
             message = channel.pack(
-                channel.CONNECT, serial, decided, flags=self.family, payload=connection.data
+                channel.CONNECT, serial, decided, ticket, flags=self.family, payload=connection.data
             )
             self.crew.send(worker, message, connection.sock)
         connection.handed = time.monotonic()
 
-    def _send_task(self, worker: int, serial: int, payload: bytes) -> None:
+    def _send_task(self, worker: int, serial: int, ticket: int, payload: bytes) -> None:
         """Send a request itself, in as many messages as it takes."""
         for start in range(0, len(payload), channel.LARGEST):
             part = payload[start : start + channel.LARGEST]
             is_last = start + channel.LARGEST >= len(payload)
             flags = channel.LAST if is_last else 0
-            self.crew.send(worker, channel.pack(channel.TASK, serial, flags=flags, payload=part))
+            self.crew.send(
+                worker, channel.pack(channel.TASK, serial, 0.0, ticket, flags=flags, payload=part)
+            )
 
     def _follow(self, worker: int, ticket: int) -> None:
         """Hand over what a transition gave to a worker, and what else it may take."""
@@ -269,6 +274,8 @@ class Desk:
                 if not self._may_replay(ticket):
                     continue
                 self.counts["redispatched"] += 1
+                if not self.ledger[ticket]:  # it only waited: the death cannot be its fault
+                    dispatch.spare(self.core, ticket)
             self._act(ticket, dispatch.retry_due(self.core, self.policy, now, ticket), now)
         for connection in [c for c in self.by_serial.values() if c.worker == index]:
             if connection.ticket == NONE:  # kept by it, after its first answer

@@ -82,7 +82,7 @@ class Master:
         door = Door(listener, mode, self.options.exclusive, self.options.backlog)
         self.crew = Supervisor(
             self.desk, workers, most, load, self.poller, self.handlers,
-            needs_ack=self.desk.needs_ack, cookie=self.desk.cookie,
+            needs_ack=self.desk.needs_ack, cookie=self.desk.cookie, ledger=self.desk.ledger,
             door=door if self.options.is_kernel_s else None,
             hang_s=self.options.hang_s, drain_s=self.options.drain_s,
             memory_limit=self.options.memory_limit,
@@ -105,6 +105,10 @@ class Master:
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT; return the process's exit status."""
+        # What every worker needs is loaded before they are forked: they boot in half the time, and
+        # share the memory. The application is not: a reload must find new code.
+        import live.asgi  # noqa: F401
+
         for number in SIGNALS:
             signal.signal(number, lambda number, _: self.signals.append(number))
         status = 0

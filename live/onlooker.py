@@ -16,7 +16,7 @@ class Onlooker:
     """Hears what workers do that accept for themselves (`live.supervisor.Owner`)."""
 
     needs_ack = False
-    cookie = None
+    cookie = ledger = None
     is_quiet = True
 
     def __init__(self, n: int, options: Options) -> None:

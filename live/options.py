@@ -38,7 +38,8 @@ class Options:
         Where a request's session key comes from: ``none``, ``ip``, ``cookie:NAME``,
         ``header:NAME``, ``query:NAME`` or ``number:NAME``.
     max_attempts : int
-        Handovers of one request before it is answered 502.
+        Handovers of one request before it is answered 502; those whose worker died before it had
+        begun the request do not count.
     queue_limit : int or None
         Requests that may be held; one more is answered 503. None: no limit.
     retry_all : bool

@@ -5,6 +5,7 @@ business, told through `Owner`.
 """
 
 import math
+import mmap
 import os
 import select
 import signal
@@ -115,6 +116,8 @@ class Supervisor:
         Where workers accept for themselves.
     cookie : Cookie or None
         Set on answers to requests that bring none.
+    ledger : mmap or None
+        See `live.worker.Orders`.
     hang_s : float or None
         A worker silent for so long is killed; None: never.
     drain_s : float
@@ -135,6 +138,7 @@ class Supervisor:
         needs_ack: bool,
         door: worker.Door | None,
         cookie: Cookie | None,
+        ledger: mmap.mmap | None,
         hang_s: float | None,
         drain_s: float,
         memory_limit: float | None,
@@ -146,6 +150,7 @@ class Supervisor:
         self.needs_ack = needs_ack
         self.door = door
         self.cookie = cookie
+        self.ledger = ledger
         self.hang_s = hang_s
         self.drain_s = drain_s
         self.memory_limit = memory_limit
@@ -202,7 +207,7 @@ class Supervisor:
     def spawn_worker(self, w: Worker, now: float) -> None:
         """Fork a worker into an empty slot."""
         orders = worker.Orders(
-            self.load, w.index, os.getpid(), self.needs_ack, self.door, self.cookie
+            self.load, w.index, os.getpid(), self.needs_ack, self.door, self.cookie, self.ledger
         )
         try:
             mine, theirs = channel.pair()

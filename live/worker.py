@@ -7,6 +7,7 @@ reload loads new code.
 import asyncio
 import ctypes
 import importlib
+import mmap
 import os
 import signal
 import socket
@@ -78,6 +79,9 @@ class Orders(NamedTuple):
     """Where it accepts for itself; None: the master hands over."""
     cookie: Cookie | None
     """Set on answers to requests that bring none."""
+    ledger: mmap.mmap | None
+    """Memory shared with the master: the byte of a ticket that is being parsed or
+    whose handler was called is 1."""
 
 
 def run(end: socket.socket, orders: Orders) -> None:
@@ -151,6 +155,7 @@ class Worker:
         self.began = self.ended = 0
         self.responses = array("f")
         self.is_report_due = False
+        self.ledger = orders.ledger
         self.parts: dict[int, bytes] = {}
         self.door = orders.door
         self.listener: socket.socket | None = None
@@ -219,7 +224,8 @@ class Worker:
         connection = socket.socket(
             family, socket.SOCK_STREAM, socket.IPPROTO_TCP, message.descriptor
         )
-        self.server.serve(connection, message.payload, Exchange(message.serial, now, self.index))
+        exchange = Exchange(message.serial, now, self.index, int(message.second))
+        self.server.serve(connection, message.payload, exchange)
 
     def _take_task(self, message: channel.Message) -> None:
         """Take a request that comes as bytes, maybe in several messages."""
@@ -238,7 +244,8 @@ class Worker:
         def tell(answer: bytes) -> None:
             self._tell_answer(serial, answer, 0)
 
-        self.server.serve_task(data, address.decode(), Exchange(serial, now, self.index), tell)
+        exchange = Exchange(serial, now, self.index, int(message.second))
+        self.server.serve_task(data, address.decode(), exchange, tell)
 
     def _tell_answer(self, serial: int, answer: bytes, keep: int) -> bytes:
         """Send bytes of an answer to the master but for the last `keep` or fewer."""
@@ -313,6 +320,16 @@ class Worker:
         self.loop.call_later(BEAT_S, self._beat, self.loop.time() + BEAT_S)
 
     # --- what connections say (live.asgi.Listener) -----------------------------------------
+
+    def begins(self, exchange: "Exchange") -> None:
+        """If we die now, this request may be to blame."""
+        if self.ledger is not None:
+            self.ledger[exchange.ticket] = 1
+
+    def waits(self, exchange: "Exchange") -> None:
+        """If we die now, another one is to blame."""
+        if self.ledger is not None:
+            self.ledger[exchange.ticket] = 0
 
     def finished(self, exchange: "Exchange", is_last: bool) -> None:
         """The first request of a connection has been answered."""

@@ -170,3 +170,13 @@ def test_requests_of_kept_connections_are_load_and_go_with_their_worker():
     # Nobody dispatched the other one, so nobody can dispatch it again.
     assert dispatch.worker_down(core, policy, 3.0, 0).tolist() == [2]
     assert core.in_flight.tolist() == [0, 2]
+
+
+def test_an_attempt_that_had_not_begun_can_be_spared():
+    policy = Fixed()
+    core = make(policy, max_attempts=1)
+    arrive(core, policy, 0, 1)
+    assert dispatch.worker_down(core, policy, 1.0, 0).tolist() == [0, 1]
+    dispatch.spare(core, 1)
+    assert dispatch.retry_due(core, policy, 1.0, 0) == LOST
+    assert dispatch.retry_due(core, policy, 1.0, 1) == 1

@@ -18,6 +18,7 @@ transition                            answer
 `resize` (now, worker, slots)         the first held ticket it takes, or `NONE`
 `refused` (now, worker, ticket)       as `arrive`: the ticket is dispatched again
 `retry_due` (now, ticket)             as `arrive`, or `LOST` by the retry rule
+`spare` (ticket)                      nothing: a failed attempt does not count
 `pull` (now, worker)                  one more held ticket for this worker, or `NONE`
 `reported` (now, worker, busy)        nothing
 ====================================  ==================================================
@@ -60,6 +61,7 @@ from lbsim.dispatch.transitions import (
     reported,
     resize,
     retry_due,
+    spare,
     take_down,
     take_out,
     worker_down,
@@ -90,6 +92,7 @@ __all__ = [
     "request_of",
     "resize",
     "retry_due",
+    "spare",
     "take_down",
     "take_out",
     "view",

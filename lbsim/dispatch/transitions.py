@@ -39,6 +39,7 @@ __all__ = [
     "reported",
     "resize",
     "retry_due",
+    "spare",
     "take_down",
     "take_out",
     "worker_down",
@@ -202,6 +203,11 @@ def refused(core: Core, policy: Policy, now: float, worker: int, ticket: int) ->
     core.again[0] = ticket
     to_the_front(core, 1)
     return _assign(core, policy, now, ticket)
+
+
+def spare(core: Core, ticket: int) -> None:
+    """Let an attempt that failed not count: the worker died before it had begun the ticket."""
+    core.attempts[ticket] -= 1
 
 
 def retry_due(core: Core, policy: Policy, now: float, ticket: int) -> int:

@@ -232,3 +232,25 @@ def test_no_process_to_be_had_is_no_end(serve):
     eventually(lambda: live.named("not_spawned"), "the system has no descriptor left")
     resource.prlimit(live.process.pid, resource.RLIMIT_NOFILE, (hard, hard))
     assert status_of(live.ask()) == b"200"
+
+
+def test_who_only_waited_behind_a_deadly_request_is_not_given_up(serve, tmp_path):
+    (tmp_path / "deadly.py").write_text(
+        "import os, signal\n"
+        "from live.apps import app as lab\n"
+        "async def app(scope, receive, send):\n"
+        "    if scope['type'] == 'http' and scope['path'] == '/deadly':\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    await lab(scope, receive, send)\n"
+    )
+    live = serve("deadly:app", "--workers", "1", up=1, cwd=tmp_path)
+    (pid,) = live.pids().values()
+    os.kill(pid, signal.SIGSTOP)  # so that all of them are with it before the first is begun
+    with live.connect() as deadly, live.connect() as innocent:
+        deadly.sendall(b"GET /deadly HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        time.sleep(0.1)
+        innocent.sendall(b"GET /work HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        time.sleep(0.1)
+        os.kill(pid, signal.SIGCONT)
+        assert status_of(read_all(deadly)) == b"502"
+        assert status_of(read_all(innocent)) == b"200"
