@@ -219,7 +219,7 @@ class Pair:
                 rule = (
                     f"the band is ± {BANDS[row.quantile]:.0%}"
                     if row.blind
-                    else f"{confidence:.4g} of the replays are in {row.low * 1e3:.2f} to "
+                    else f"{100 * confidence:.4g} % of the replays are in {row.low * 1e3:.2f} to "
                     f"{row.high * 1e3:.2f} ms"
                 )
                 words.append(
