@@ -1,11 +1,14 @@
 """The general path does what the readable engine does, to the last bit. Here it is interpreted."""
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 
-from lbsim import Client, Cluster, Crash, Faults, InputError, PolicyError, checked, policies
+from lbsim import Client, Cluster, Crash, Faults, InputError, PolicyError, checked, policies, queues
+from lbsim.dispatch import core
 from lbsim.engines import readable
 from lbsim.engines.compiled import general
+from lbsim.engines.compiled.general import build
 from lbsim.engines.plan import make_plan, new_core
 from lbsim.policy import Policy
 from tests.engines.equality import FEATURES, POLICIES, cases, closed_loop, compare, workload
@@ -105,6 +108,27 @@ def test_what_is_done_is_kept_when_a_run_ends_early():
     done = part.outcome == 0
     assert 30 < done.sum() < 80
     assert (part.finished[done] == whole.finished[done]).all()
+
+
+class Poisoned:
+    """NumPy, but what it leaves empty holds numbers that would do harm."""
+
+    def __getattr__(self, name):
+        return getattr(np, name)
+
+    def empty(self, shape, dtype=float):
+        return np.full(shape, 77, dtype)
+
+
+@pytest.mark.parametrize(
+    "feature", [name for name in FEATURES if "everything" in name or "," in name]
+)
+def test_what_is_left_empty_is_written_before_it_is_read(feature, monkeypatch):
+    for module in (queues, core, build):
+        monkeypatch.setattr(module, "np", Poisoned())
+    options, client = FEATURES[feature]
+    for policy in (policies.LeastConnections(), policies.ByPriority(reserved=1)):
+        compare(interpreted, workload(ties=True), policy, Cluster(4, **options), client)
 
 
 class Wrong(Policy):
