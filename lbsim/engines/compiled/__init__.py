@@ -6,6 +6,7 @@ Read it in this order:
 - `methods`, `known`, `value`: how a plain policy object becomes a value of compiled code;
 - `views`, `levels`, `wheel`, `short`: runs that need no event queue;
 - `paths`: which path a run takes;
+- `general`, `kernel`, with `reference` and `parts`: all other runs, event by event;
 - `cache`: compiled kernels on disk;
 - `reasons`: what could not be compiled, in plain words;
 - `engine`: all of it put together;
