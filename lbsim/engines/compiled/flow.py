@@ -103,8 +103,9 @@ class Flow:
         self.told[rows] = True
         s = self.state
         outcome = s.outcome[rows]
-        page = np.where(outcome == record.OK, s.answered_by[rows], 0)
-        worker = s.pages.worker[page]
+        is_answered = outcome == record.OK
+        page = np.where(is_answered, s.answered_by[rows], 0)
+        worker = np.where(is_answered, s.pages.worker[page], 0)
         if self.cluster.wait_holds_worker:
             held = s.finished[rows] - s.pages.started[page]
         else:
