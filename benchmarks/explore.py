@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # for the tests' own JupyterLab
 
 # Moves one slider, and waits for the picture: the curve has changed and a frame has passed.
 MOVE = """([name, value]) => new Promise(done => {
@@ -71,9 +71,10 @@ def main() -> int:
         print("no chromium on this machine (Debian: apt-get install chromium)", file=sys.stderr)
         return 2
     import nbformat
-    from conftest import ARGUMENTS
-    from lab import Lab, open_and_run
     from playwright.sync_api import sync_playwright
+
+    from tests.browser.conftest import ARGUMENTS
+    from tests.browser.lab import Lab, open_and_run
 
     with tempfile.TemporaryDirectory() as name:
         notebook = nbformat.v4.new_notebook(

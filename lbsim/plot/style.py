@@ -25,7 +25,10 @@ def axes(ax: "Axes | None", size: tuple[float, float] = (6.4, 4.0)) -> "Axes":
         return ax
     import sys
 
-    if "matplotlib.pyplot" in sys.modules or "ipykernel" in sys.modules:
+    # Where IPython has not been imported, nobody can be in a notebook.
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    if "matplotlib.pyplot" in sys.modules or hasattr(shell, "kernel"):
         import matplotlib.pyplot as plt
 
         return plt.subplots(figsize=size, layout="constrained")[1]

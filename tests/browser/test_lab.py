@@ -18,7 +18,7 @@ def lab(tmp_path_factory):
     pytest.importorskip("jupyterlab", reason="the extra 'notebook' is not installed")
     pytest.importorskip("anywidget", reason="the extra 'notebook' is not installed")
     pytest.importorskip("jupytext", reason="the extra 'test' is not installed")
-    from lab import Lab
+    from tests.browser.lab import Lab
 
     directory = tmp_path_factory.mktemp("lab")
     build(ROOT / "notebooks", directory, only=[WITH_ANIMATION, WITH_SLIDERS], render=False)
@@ -29,7 +29,7 @@ def lab(tmp_path_factory):
 
 
 def test_the_animation_of_a_lesson_plays_and_a_guess_is_taken(page, lab):
-    from lab import open_and_run
+    from tests.browser.lab import open_and_run
 
     open_and_run(page, lab, f"notebooks/{WITH_ANIMATION}.ipynb")
     field = page.locator(".widget-text input").first
@@ -49,7 +49,7 @@ def test_the_animation_of_a_lesson_plays_and_a_guess_is_taken(page, lab):
 
 
 def test_a_slider_of_a_lesson_changes_the_picture(page, lab):
-    from lab import open_and_run
+    from tests.browser.lab import open_and_run
 
     open_and_run(page, lab, f"notebooks/{WITH_SLIDERS}.ipynb")
     curve = page.wait_for_selector(".lbsim-explore path.curve-0", state="attached")
@@ -67,7 +67,7 @@ def test_a_slider_of_a_lesson_changes_the_picture(page, lab):
 
 
 def test_what_a_slider_passes_through_is_not_run(page, lab):
-    from lab import open_and_run
+    from tests.browser.lab import open_and_run
 
     open_and_run(page, lab, f"notebooks/{WITH_SLIDERS}.ipynb")
     page.wait_for_selector(".lbsim-explore path.curve-0", state="attached")

@@ -12,6 +12,14 @@ from lbsim.teach import form, predict
 FIGURES = {"a": 3.0, "b": 1.0, "c": 2.0}
 
 
+@pytest.fixture(autouse=True)
+def closed_figures():
+    """Where another test has loaded pyplot, new axes are its, and it keeps them."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 def texts(ax):
     return [text.get_text() for text in ax.texts]
 
