@@ -15,7 +15,7 @@
 # # 11. Overload, timeouts, retries: a failure that feeds itself
 #
 # **Question.** The kitchen stood still for one second: a gas bottle had to be changed. It runs at 80 %
-# load, so it has spare capacity to catch up. A minute later, is everything as before?
+# load, so it has spare capacity to catch up. Half a minute later, is everything as before?
 #
 # Clients wait 250 ms for an answer. Then they give up and send the request again, up to three times.
 
