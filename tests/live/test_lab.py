@@ -24,7 +24,7 @@ from lbsim import (
 )
 from lbsim.calibration import REGIMES, Calibration, Prediction
 from live.client import Lateness, Replay
-from live.lab import BANDS, Pair, Study, Word, requests_for, validate
+from live.lab import BANDS, Pair, Study, Word, requests_for, study, validate
 from live.lab.pair import quantiles_of
 from live.machine import Disturbance, facts
 from live.measured import MeasuredRun
@@ -232,6 +232,43 @@ def test_the_command_measures_and_writes_a_page(tmp_path, monkeypatch, capsys):
     assert "What the faults did" in page
     losses = pd.read_csv(tmp_path / "lbsim-lab" / "losses.csv")
     assert (losses[losses["source"] == "measured"]["answered"] == 1.0).all()
+
+
+@linux
+def test_ctrl_c_keeps_what_is_done(tmp_path):
+    class Impatient:
+        def stage(self, text: str) -> None:
+            if text.startswith("LeastConnections: measuring"):
+                raise KeyboardInterrupt
+
+        def progress(self, done: int, total: int) -> None:
+            pass
+
+    names = ("RoundRobin", "LeastConnections")
+    found = study(
+        workload().head(100), {n: policies.parse(n) for n in names}, CLUSTER,
+        calibration=COSTS, replays=3, teller=Impatient(),
+    )  # fmt: skip
+    assert not found.is_complete
+    assert [pair.name for pair in found.pairs] == ["RoundRobin"]
+    page = (found.save(tmp_path / "lab") / "report.html").read_text()
+    assert "The study was stopped early" in page
+
+
+@linux
+@pytest.mark.slow
+def test_this_machine_is_predicted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    status = cli.main(
+        [
+            "validate", "--requests", "800", "--policy", "RoundRobin", "--policy", "CentralQueue",
+            "--attempts", "2", "--patience", "20", "--quiet",
+        ]
+    )  # fmt: skip
+    out = capsys.readouterr().out
+    if status == Word.TOO_NOISY.value:
+        pytest.skip(f"the machine is too noisy: {out.splitlines()[-1]}")
+    assert status == 0, out
 
 
 @linux

@@ -1,4 +1,4 @@
-"""When the master is the bottleneck: ``python benchmarks/bottleneck.py``.
+"""When the master is the bottleneck: ``python benchmarks/saturation.py``.
 
 Two experiments, each simulated with this machine's calibrated costs and measured:
 
@@ -9,7 +9,7 @@ Two experiments, each simulated with this machine's calibrated costs and measure
 - *payload*: requests with larger and larger bodies in mode "message", where each byte crosses the
   master (the IPC bottleneck).
 
-Prints a table and writes ``bottleneck.png``.
+Prints a table and writes ``saturation.png``.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     """Run both experiments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=3.0, help="of each point")
-    parser.add_argument("--out", type=Path, default=Path("bottleneck.png"), help="picture")
+    parser.add_argument("--out", type=Path, default=Path("saturation.png"), help="picture")
     options = parser.parse_args()
     figure = Figure(figsize=(9.6, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
