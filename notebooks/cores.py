@@ -85,7 +85,7 @@ ax = guess.reveal(throughput[f"{COUNTS[-1]} workers"] / throughput[f"{COUNTS[0]}
 # As far as there are free cores (the master and the load generator need some, too), more workers do more. Past that, throughput
 # hardly grows, and each request takes longer *in service*: the operating system gives every busy worker a slice in
 # turn, so all of them compute slowly at the same time. Look at the last column: a request of 5 ms is in service for
-# many times as long with eight workers on two cores. A policy that counts requests sees short queues
+# several times as long with eight workers on two cores. A policy that counts requests sees short queues
 # where there is a long one, in the kernel.
 #
 # Workers that mostly *wait* (for a database, say) are another matter: a waiting worker uses no core. Synchronous
