@@ -26,7 +26,8 @@ import numpy as np
 import lbsim
 from lbsim import teach
 
-N = teach.size(1500, quick=200)
+# A recording has the full size.
+N = teach.size(1500, quick=200) if teach.can_measure() else 1500
 cluster = lbsim.Cluster(workers=4, discipline="event_loop")
 workload = lbsim.Workload.synthetic(
     N, service=lbsim.Exponential(0.020), load=0.6, cluster=cluster, seed=12

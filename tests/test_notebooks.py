@@ -35,6 +35,19 @@ def test_a_notebook_runs(path, monkeypatch):
     execute(sources.read(path), path.name)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "path",
+    [path for path in RUNNABLE if "teach.measured(" in path.read_text(encoding="utf-8")],
+    ids=lambda path: path.stem,
+)
+def test_a_notebook_runs_from_recordings(path, monkeypatch):
+    """Where nothing can be forked, the live parts come from data/."""
+    monkeypatch.setenv("LBSIM_QUICK", "1")
+    monkeypatch.setenv("LBSIM_RECORDED", "1")
+    execute(sources.read(path), path.name)
+
+
 def quoted_in(notebook):
     return {
         number
