@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 __all__ = ["PART", "parts_stay_parts"]
@@ -37,7 +38,15 @@ class _Part(JITCodeLibrary):
 
 @contextmanager
 def parts_stay_parts() -> Iterator[None]:
-    """While this lasts, give machine code only to functions that Python can call."""
+    """While this lasts, give machine code only to functions that Python can call.
+
+    Other threads that compile wait.
+    """
+    with global_compiler_lock:
+        yield from _parts_stay_parts()
+
+
+def _parts_stay_parts() -> Iterator[None]:
     codegen = cpu_target.target_context.codegen()
     environments: dict[str, Any] = {}  # of parts: their place is not there before the kernel is
     library_class, set_env = codegen._library_class, codegen.set_env
