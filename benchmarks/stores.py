@@ -7,17 +7,12 @@ same, which is what a shared store is for.
 
 import argparse
 import multiprocessing
-import shutil
-import socket
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from live.store_costs import redis_server, time_pairs
 from live.stores import open_store
 
 SIZES = (100, 10_000)  # bytes of a session's state
@@ -61,40 +56,10 @@ def _share(barrier: "multiprocessing.Barrier") -> None:
 
 def _work(where: str, size: int, who: int, pairs: int) -> np.ndarray:
     store = open_store(where)
-    keys = [f"{who}-{i}" for i in np.random.default_rng(who).integers(0, 500, pairs)]
-    value = b"x" * size
-    took = np.empty(pairs)
     together.wait()
-    for i, key in enumerate(keys):
-        before = time.perf_counter()
-        store.get(key)
-        store.put(key, value)
-        took[i] = time.perf_counter() - before
+    took = time_pairs(store, size, pairs, who)
     store.close()
     return took
-
-
-@contextmanager
-def redis_server(place: Path) -> Iterator[str | None]:
-    """Run a Redis server on a free loopback port, if there is one to run."""
-    if shutil.which("redis-server") is None:
-        yield None
-        return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with subprocess.Popen([*command, "--dir", place], stdout=subprocess.DEVNULL) as server:
-        while server.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.01)
-        try:
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            server.terminate()
 
 
 if __name__ == "__main__":
