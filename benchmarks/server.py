@@ -60,11 +60,9 @@ def main() -> None:
     options = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed; it is the load (Debian: apt-get install wrk)")
-    lines: list[Line] = []
     for name in options.only:
         print(f"{name} …", file=sys.stderr, flush=True)
-        lines += CASES[name](options)
-    print(table(lines))
+        print(table(CASES[name](options)), flush=True)
 
 
 # --- servers -------------------------------------------------------------------------------------
