@@ -51,6 +51,9 @@ def read(path: Path, text: str | None = None) -> Any:
     notebook.metadata.setdefault(
         "kernelspec", {"name": "python3", "display_name": "Python 3", "language": "python"}
     )
+    # What is built is no longer paired with its source; where it says so, a Jupyter with
+    # jupytext looks for the pair and refuses to open the notebook.
+    notebook.metadata.pop("jupytext", None)
     return notebook
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lbsim.teach import sources
 from lbsim.teach.__main__ import main
 
 LESSON = """\
@@ -81,3 +82,13 @@ def test_errors_take_one_line(source, arguments, message, capsys):
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_what_is_built_is_not_paired_with_its_source(tmp_path):
+    # A Jupyter that has jupytext would refuse to open it.
+    header = "# ---\n# jupyter:\n#   jupytext:\n#     formats: py:percent\n# ---\n\n"
+    path = tmp_path / "a.py"
+    path.write_text(header + LESSON)
+    notebook = sources.read(path)
+    assert "jupytext" not in notebook.metadata
+    assert len(notebook.cells) == 2
