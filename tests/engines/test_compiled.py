@@ -11,10 +11,14 @@ import types
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from numba import njit
 
 import lbsim
 from lbsim import policies
 from lbsim.engines.compiled.fingerprint import inspect_class, reach_of
+from lbsim.engines.compiled.methods import fast_modulo
 from lbsim.engines.record import Record
 
 
@@ -135,6 +139,19 @@ def test_a_policy_of_ones_own_is_the_same_compiled(policy, workload, cluster):
     both(policy, ties(), cluster)
 
 
+def test_functions_that_belong_to_no_module(workload, cluster):
+    space: dict = {"lbsim": lbsim}
+    exec("def helper(cluster): return cluster.up[0]", space)
+    assert space["helper"].__module__ is None
+
+    class Nameless(lbsim.Policy):
+        def choose(self, request, cluster):
+            return helper(cluster)
+
+    helper = space["helper"]
+    both(Nameless(), workload, cluster)
+
+
 def test_many_workers_by_level():
     # Loads beyond the last level of the index, all ties, and a wheel that turns.
     cluster = lbsim.Cluster(70)
@@ -230,6 +247,21 @@ def test_fingerprint_sees_what_a_method_reads():
     for inner.LIMIT in (1, 2):
         digests.add(inspect_class(space["P"]).digest)
     assert len(digests) == 5
+    both = (
+        "def low(c): return c.up[0]\ndef high(c): return c.up[-1]\n"
+        "def helper(x): return low(x) + high(x) + chosen(x)\nchosen = "
+    )
+    for chosen in ("low", "high"):  # which of two that are known already
+        exec(both + chosen, space)
+        digests.add(inspect_class(space["P"]).digest)
+    for fields in ("a b", "b a"):
+        exec(
+            f"import collections\nCONF = collections.namedtuple('Conf', '{fields}')(1, 2)\n"
+            "def helper(x): return CONF.a",
+            space,
+        )
+        digests.add(inspect_class(space["P"]).digest)
+    assert len(digests) == 9
     assert reach_of(Pair()).digest != reach_of(Pair(second=policies.Random())).digest
 
 
@@ -326,3 +358,26 @@ def test_hash64_is_the_same_compiled():
 def test_import_does_not_load_the_compiler():
     code = "import sys, lbsim; assert not {'numba', 'matplotlib', 'pandas'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+LARGEST = 2**63 - 1
+
+
+@given(st.integers(-LARGEST - 1, LARGEST), st.integers(1, LARGEST) | st.integers(1, 2000))
+@example(LARGEST, 1)
+@example(LARGEST, 2)
+@example(LARGEST, 3)
+@example(LARGEST, LARGEST)
+@example(LARGEST, LARGEST - 1)
+@example(LARGEST, 2**62 + 1)
+@example(-LARGEST - 1, 7)
+def test_the_remainder_is_pythons(a, b):
+    assert remainder(a, b) == a % b
+    multiple = max(a, 0) // b * b
+    assert remainder(multiple, b) == 0
+    assert remainder(a, -b) == a % -b
+
+
+@njit
+def remainder(a, b):
+    return fast_modulo(a, b)

@@ -7,6 +7,7 @@ import pytest
 
 import lbsim
 from lbsim.engines.compiled.fingerprint import reach_of
+from lbsim.engines.compiled.kernel import kernel
 from lbsim.engines.compiled.reasons import reason
 
 
@@ -56,6 +57,39 @@ def test_refused_with_line_and_reason(policy, words):
     with pytest.warns(lbsim.SlowPolicyWarning, match=f"(?s){words}.*about .* s for 40 requests"):
         run = lbsim.simulate(WORKLOAD, policy, lbsim.Cluster(3), engine="compiled")
     assert run.source == "readable"
+
+
+class BadHook(lbsim.policies.LeastConnections):
+    def on_complete(self, request, worker, latency, now, cluster):
+        self.answers = float(str(worker))
+
+    def prepare(self, n_workers):
+        lbsim.policies.LeastConnections.prepare(self, n_workers)
+        self.answers = 0.0
+
+
+class BadRank(lbsim.policies.CentralQueue):
+    def rank(self, request):
+        return np.lexsort((np.zeros(2),))[0] + request.key
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (BadHook(), r"float\(…\) is not known.*line \d+, in on_complete: self\.answers"),
+        (BadRank(), r"np\.lexsort.*line \d+, in rank: return"),
+        (Printing(), r"self\.names is a list"),
+    ],
+    ids=repr,
+)
+def test_refused_without_compiling_the_kernel_around_it(policy, words, monkeypatch):
+    # That takes many times as long: Numba tries each function on the way down in several ways.
+    compiled = []
+    monkeypatch.setattr(kernel, "compile", compiled.append)
+    cluster = lbsim.Cluster(3, master=lbsim.Master(dispatch_s=0.01))
+    with pytest.warns(lbsim.SlowPolicyWarning, match=f"(?s){words}"):
+        lbsim.simulate(WORKLOAD, policy, cluster, engine="compiled")
+    assert not compiled
 
 
 def test_short_runs_are_not_worth_compiling():

@@ -33,6 +33,9 @@ OFFERED: frozenset[Any] = frozenset({hashing.hash64, hashing.uniform, least_load
 
 _THIS_PROCESS = secrets.token_hex(16)
 
+_KEPT: dict[int, Any] = {}
+"""Objects known by their address: none of these is given to another object."""
+
 _TRUSTED = ("numpy", "math", "numba", "operator", "builtins")
 """Modules whose functions are known by name and version."""
 
@@ -42,8 +45,8 @@ class Inspection:
 
     Attributes
     ----------
-    functions : set of function
-        Plain Python functions outside the class that are called.
+    functions : dict of function to int
+        Plain Python functions outside the class that are called, in the order of being found.
     names : set of str
         Every attribute and global that any of the code mentions.
     methods : dict of str to function
@@ -55,7 +58,7 @@ class Inspection:
     """
 
     def __init__(self, kind: type[Policy]) -> None:
-        self.functions: set[FunctionType] = set()
+        self.functions: dict[FunctionType, int] = {}
         self.names: set[str] = set()
         self.methods: dict[str, FunctionType] = {}
         self.constants: dict[str, Any] = {}
@@ -111,7 +114,12 @@ class Inspection:
 
     def _code(self, code: CodeType) -> None:
         self._note(
-            code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_argcount
+            code.co_code,
+            code.co_names,
+            code.co_varnames,
+            code.co_freevars,
+            code.co_argcount,
+            code.co_exceptiontable,
         )
         self.names.update(code.co_names)
         for constant in code.co_consts:
@@ -123,18 +131,18 @@ class Inspection:
     def _value(self, value: Any) -> None:
         """Note a value that code reads."""
         if isinstance(value, FunctionType):
-            if value not in self.functions:
-                self.functions.add(value)
-                if value in OFFERED:  # the engine's stamp stands for it
-                    return
-                self._note("function", value.__qualname__)
+            is_new = value not in self.functions
+            # Which one it is counts each time: two names may change places.
+            number = self.functions.setdefault(value, len(self.functions))
+            self._note("function", value.__qualname__, number)
+            if is_new and value not in OFFERED:  # the engine's stamp stands for those
                 self._function(value)
         elif isinstance(value, ModuleType):
             self._module(value)
         elif isinstance(value, np.ndarray):
             self._note("array", value.dtype.str, value.shape, value.tobytes())
         elif isinstance(value, tuple | list):
-            self._note(type(value).__name__, len(value))
+            self._note(type(value).__name__, len(value), getattr(value, "_fields", None))
             for part in value:
                 self._value(part)
         elif value is None or isinstance(value, bool | int | float | str | bytes | np.generic):
@@ -147,6 +155,7 @@ class Inspection:
             # Whatever this is (a compiled function of the user's, say, which may have been
             # compiled before a value it reads was changed), another process cannot be trusted
             # to have the same.
+            _KEPT[id(value)] = value
             self._note("object", type(value).__qualname__, id(value), _THIS_PROCESS)
 
     def _type(self, value: type) -> None:

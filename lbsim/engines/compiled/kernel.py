@@ -8,10 +8,12 @@ import importlib
 from types import FunctionType
 from typing import Any
 
-from numba import njit, typeof
+from numba import njit, typeof, types
 from numba.extending import register_jitable
 
 from lbsim.dispatch import Core
+from lbsim.dispatch.core import CHOICE
+from lbsim.dispatch.sight import request_of, view
 from lbsim.engines.compiled import general, known, views  # noqa: F401  (their overloads)
 from lbsim.engines.compiled.cache import KernelCache
 from lbsim.engines.compiled.general import layout
@@ -60,8 +62,23 @@ def _general(state: Any, policy: Any, budget: Any) -> Any:
     return advance(by_reference(state), policy, budget)
 
 
+def _alone(state: Any, policy: Any, now: Any, worker: Any, ticket: Any) -> None:
+    """Call all that the dispatcher calls of a policy, with what it is called with."""
+    core = by_reference(state).core
+    request = request_of(core, now, ticket)
+    cluster = view(core, now)
+    core.count[CHOICE] = policy.choose(request, cluster)
+    core.queues.rank[ticket] = policy.rank(request)
+    if policy.may_take(worker, request):
+        policy.on_complete(request, worker, now, now, cluster)
+        policy.on_down(worker, now, cluster)
+        policy.on_up(worker, now, cluster)
+        policy.on_ready(worker, now, cluster)
+
+
 kernel = njit(_general, nogil=True, error_model="numpy", _nrt=False)
 kernel._cache = KernelCache("general", "")
+_policy_alone = njit(_alone, **PART)
 
 
 class GeneralRun:
@@ -85,8 +102,13 @@ class GeneralRun:
 
     def compile(self) -> None:
         """Compile the kernel, or load it; raises whatever Numba does if it cannot."""
+        signature = self._signature()
         with parts_stay_parts():
-            kernel.compile(self._signature())
+            if not self.is_at_hand():
+                # What cannot be compiled is found here in no time: within the kernel, Numba tries
+                # every function on the way to it in several ways. What is compiled is used there.
+                _policy_alone.compile((*signature[:2], types.float64, types.int64, types.int64))
+            kernel.compile(signature)
 
     def is_at_hand(self) -> bool:
         """Say whether the kernel has been compiled before, in this process or another one."""

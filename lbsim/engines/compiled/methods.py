@@ -30,8 +30,6 @@ from lbsim.engines.compiled.fingerprint import OFFERED
 
 __all__ = ["compiled_function"]
 
-_32_BITS = 1 << 32
-
 _compiled: dict[tuple[Any, str], Any] = {}
 
 
@@ -142,7 +140,7 @@ def _is_plain(value: Any) -> bool:
     return (
         isinstance(value, FunctionType)
         and value not in OFFERED
-        and value.__module__.split(".")[0] not in ("numpy", "math", "numba", "operator")
+        and (value.__module__ or "").split(".")[0] not in ("numpy", "math", "numba", "operator")
     )
 
 
@@ -314,12 +312,37 @@ def fast_modulo(a: Any, b: Any) -> Any:
     return a % b
 
 
+@intrinsic
+def _remainder(typingctx: Any, a: Any, b: Any) -> Any:
+    """Return a % b for 0 <= a and 0 < b, by the reciprocal of b.
+
+    With m = ⌊(2⁶⁴ - 1) / b⌋, the high word of a m is ⌊a / b⌋ or one less (a < 2⁶³; Granlund and
+    Montgomery 1994, "Division by invariant integers using multiplication"). In a loop in which b
+    stays the same, which LLVM sees for itself, m is computed once and no division is left.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        a, b = args
+        word, wide = llvm.IntType(64), llvm.IntType(128)
+        # Never zero, or the division could not be moved out of a branch of the loop.
+        kind = llvm.FunctionType(word, [word, word])
+        at_least = builder.module.declare_intrinsic("llvm.umax", [word], kind)
+        divisor = builder.call(at_least, [b, word(1)])
+        reciprocal = builder.udiv(word(2**64 - 1), divisor)
+        product = builder.mul(builder.zext(a, wide), builder.zext(reciprocal, wide))
+        quotient = builder.trunc(builder.lshr(product, wide(64)), word)
+        rest = builder.sub(a, builder.mul(quotient, b))
+        less = builder.sub(rest, b)
+        return builder.select(builder.icmp_signed("<", less, word(0)), rest, less)
+
+    return types.int64(types.int64, types.int64), codegen
+
+
 @overload(fast_modulo)
 def _fast_modulo(a: Any, b: Any) -> Any:
     """Avoid the slowest instruction of a processor where the answer is at hand.
 
-    A position in a ring is nearly always within one turn of it: then no division is needed. A
-    division of 32 bits takes a fraction of the time of one of 64.
+    A position in a ring is nearly always within one turn of it: then no division is needed.
     """
     if isinstance(a, types.Integer) and isinstance(b, types.Integer) and _signed(a, b):
 
@@ -331,8 +354,7 @@ def _fast_modulo(a: Any, b: Any) -> Any:
                     return a
                 if a - b < b:
                     return a - b
-                if a < _32_BITS and b < _32_BITS:
-                    return types.int64(types.uint32(a) % types.uint32(b))
+                return _remainder(a, b)
             return a % b
 
         return modulo

@@ -1,6 +1,7 @@
 """Why Numba could not compile a policy, in plain words, with the line."""
 
 import linecache
+import os
 import re
 
 from numba.core.errors import NumbaError
@@ -50,7 +51,8 @@ _TRANSLATIONS = (
         "a variable is sometimes of type {0} and sometimes of type {1}",
     ),
     (
-        r"No implementation of function Function\(<(?:built-in )?function ([\w.]+)[^>]*>\) found",
+        r"No implementation of function Function\(<(?:built-in )?(?:function|class) '?([\w.]+)"
+        r"[^>]*>\) found",
         "{0}(…) is not known to compiled code for what it is given here",
     ),
 )
@@ -88,11 +90,11 @@ def _place(text: str, reach: Reach) -> str:
     """Return the deepest place in the policy's own code that the text names."""
     own = (f for f in (*reach.methods, *reach.functions) if f.__module__ != Policy.__module__)
     codes = [f.__code__ for f in own]
-    for number in re.findall(r"(?:line |\()(\d+)\)?", text):
-        line = int(number)
+    for file, at, number in re.findall(r'(?:File "([^"]*)", line |at (\S+) \()(\d+)', text):
+        line, name = int(number), os.path.basename(file or at)
         for code in codes:
             lines = {at for _, _, at in code.co_lines() if at}
-            if code.co_firstlineno <= line <= max(lines, default=0) and line in lines:
+            if line in lines and os.path.basename(code.co_filename) == name:
                 source = linecache.getline(code.co_filename, line).strip()
                 shown = f": {source}" if source else ""
                 return f" (line {line}, in {code.co_name}{shown})"
