@@ -7,12 +7,17 @@ fitted to the latencies that are to be predicted.
 
 A policy that looks at load is chaotic: a jitter of 0.1 ms sends most requests elsewhere. So a
 prediction is not one simulated run but many, each with its own draws of the measured jitter.
+
+A machine that is used seldom is slow to wake (processors sleep, caches are cold), so the way of a
+request depends on how many requests come, and is measured at several rates. And a machine is not
+equally fast at all times: measurements are repeated, and each simulated run draws a level out of
+what the repetitions say of the next one.
 """
 
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -33,12 +38,17 @@ if TYPE_CHECKING:
 
 __all__ = ["REGIMES", "Calibration", "Prediction", "regime_of"]
 
-VERSION = 1
+Spread = tuple[float, ...]
+"""Quantiles at evenly spaced probabilities, in seconds."""
+
+VERSION = 2
 FEWEST = 20
 """Replays that are made however long they take."""
 
 LOADING_S, COMPILING_S = 2.0, 20.0
 """About how long it takes to load the compiled engine, and to compile a policy for it."""
+
+_SINGLE = ("accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "restart_s")
 
 REGIMES = ("queued", "acknowledged", "held")
 """Where the next request is when a worker has done with one: at the worker; at the worker, which
@@ -69,13 +79,16 @@ class Calibration:
     overrun : mapping of str to tuple of float
         By how much longer a request occupies its worker than its own work, in each of the
         `REGIMES`; a spread.
-    before : tuple of float
+    before : mapping of float to tuple of float
         From when a request is due until an idle worker begins with it, without the costs above:
-        the load generator's lateness, the network, wake-ups. A spread.
-    rest : tuple of float
-        From then until the client has the answer, without the work. A spread.
+        the load generator's lateness, the network, wake-ups. A spread for each of several rates
+        (requests a second).
+    rest : mapping of float to tuple of float
+        From then until the client has the answer, without the work. A spread for each rate.
     restart_s : float
         From a worker's death until its successor is up.
+    levels : tuple of float
+        How slow the machine was in each repetition of the measurement, relative to their mean.
     machine : dict
         Where it was measured.
     """
@@ -84,22 +97,30 @@ class Calibration:
     dispatch_s: float
     per_byte_s: float
     worker_accept_s: float
-    overrun: dict[str, tuple[float, ...]]
-    before: tuple[float, ...]
-    rest: tuple[float, ...]
+    overrun: dict[str, Spread]
+    before: dict[float, Spread]
+    rest: dict[float, Spread]
     restart_s: float
+    levels: tuple[float, ...] = (1.0,)
     machine: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "restart_s"):
+        for name in _SINGLE:
             checks.not_negative("Calibration", name, getattr(self, name))
         if set(self.overrun) != set(REGIMES):
             raise InputError(
                 f"Calibration: overrun has {', '.join(self.overrun)}, not {', '.join(REGIMES)}; "
                 "measure it again with: live calibrate"
             )
-        spreads = {"before": self.before, "rest": self.rest, **self.overrun}
-        for name, spread in spreads.items():
+        if not self.before or set(self.before) != set(self.rest):
+            raise InputError(
+                f"Calibration: before is of the rates {', '.join(map(str, self.before))}, rest of "
+                f"{', '.join(map(str, self.rest))}; both need the same ones, and at least one; "
+                "measure it again with: live calibrate"
+            )
+        for level in (*self.before, *self.levels):
+            checks.positive("Calibration", "rates and levels", level)
+        for name, spread in self._spreads():
             values = np.asarray(spread, np.float64)
             if len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) < 0).any():
                 raise InputError(
@@ -107,16 +128,31 @@ class Calibration:
                     "measure it again with: live calibrate"
                 )
 
+    def _spreads(self) -> list[tuple[str, Spread]]:
+        """Return all spreads with their names."""
+        ways = {"before": self.before, "rest": self.rest}
+        return [(f"overrun, {name}", spread) for name, spread in self.overrun.items()] + [
+            (f"{name}, {rate:g}/s", of_rate[rate])
+            for name, of_rate in ways.items()
+            for rate in sorted(of_rate)
+        ]
+
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` has written."""
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
             version = data.pop("version")
+            if version != VERSION:
+                raise InputError(
+                    f"{path} has version {version}, and this lbsim reads {VERSION}; "
+                    "measure again with: live calibrate"
+                )
             data["overrun"] = {name: tuple(v) for name, v in data["overrun"].items()}
             for name in ("before", "rest"):
-                data[name] = tuple(data[name])
-            calibration = cls(**data)
+                data[name] = {float(rate): tuple(v) for rate, v in data[name].items()}
+            data["levels"] = tuple(data["levels"])
+            return cls(**data)
         except FileNotFoundError as error:
             raise InputError(
                 f"{path} does not exist; write a calibration with: live calibrate"
@@ -127,12 +163,49 @@ class Calibration:
             raise InputError(
                 f"{path} is not a calibration ({error}); write one with: live calibrate"
             ) from error
-        if version != VERSION:
+
+    @classmethod
+    def pooled(cls, calibrations: "Sequence[Calibration]") -> "Calibration":
+        """Return the mean of calibrations of one machine, made at different times.
+
+        Parameters
+        ----------
+        calibrations : sequence of Calibration
+            Measured at the same rates. Their repetitions count together, so that `levels` knows
+            by how much the machine changes between them.
+        """
+        first = calibrations[0]
+        if any(set(each.before) != set(first.before) for each in calibrations):
             raise InputError(
-                f"{path} has version {version}, and this lbsim reads {VERSION}; "
-                "measure again with: live calibrate"
+                "Calibration.pooled: these calibrations are of different rates; "
+                "measure them again with: live calibrate"
             )
-        return calibration
+        whole = [each._level() for each in calibrations]
+        mean = float(np.mean(whole))
+
+        def middle(values: Sequence[Any]) -> Any:
+            return np.mean(values, axis=0).tolist()
+
+        def spreads(name: str) -> dict[Any, Spread]:
+            all_of = [getattr(each, name) for each in calibrations]
+            return {key: tuple(middle([each[key] for each in all_of])) for key in all_of[0]}
+
+        return replace(
+            first,
+            **{name: middle([getattr(each, name) for each in calibrations]) for name in _SINGLE},
+            overrun=spreads("overrun"),
+            before=spreads("before"),
+            rest=spreads("rest"),
+            levels=tuple(
+                level * of / mean
+                for each, of in zip(calibrations, whole, strict=True)
+                for level in each.levels
+            ),
+        )
+
+    def _level(self) -> float:
+        """Return one number for how slow the machine was, in seconds."""
+        return float(sum(np.mean(spread) for _, spread in self._spreads()))
 
     def save(self, path: str | Path) -> None:
         """Write a small JSON file."""
@@ -149,11 +222,11 @@ class Calibration:
             f"{'per_byte_s':22} {self.per_byte_s * 1e9:10.3f} ns",
             f"{'restart_s':22} {self.restart_s * 1e3:10.1f} ms",
         ]
-        spreads = {"before": self.before, "rest": self.rest}
-        spreads |= {f"overrun, {name}": spread for name, spread in self.overrun.items()}
-        for name, spread in spreads.items():
+        for name, spread in self._spreads():
             p10, p50, p99 = np.quantile(np.asarray(spread), [0.1, 0.5, 0.99]) * 1e6
             lines.append(f"{name:22} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
+        times = f"{len(self.levels)} repetition{'s' if len(self.levels) != 1 else ''}"
+        lines.append(f"{'level':22} ± {self._uncertainty():.1%} (from {times})")
         return "\n".join(lines)
 
     # --- into the simulator ------------------------------------------------------------------
@@ -213,26 +286,48 @@ class Calibration:
         workload : Workload
             The same rows: arrivals later by `before`, work longer by how far `overrun` is from
             its mean. Nobody overtakes: client and master do one thing after the other, so what
-            is late makes late what follows.
+            is late makes late what follows. All costs have one level, drawn too.
         outside : ndarray of float64, shape (n,)
             What each client waits beside what the simulation says, in seconds.
         """
         n = len(workload)
         rng = np.random.default_rng(seed)
+        level = self._draw_level(rng)
+        rate = _rate(workload, cluster)
         before, overrun, rest = (
-            _draw(spread, rng, n) for spread in (self.before, self.overrun[regime], self.rest)
+            level * _draw(spread, rng, n)
+            for spread in (_at(self.before, rate), self.overrun[regime], _at(self.rest, rate))
         )
-        # The simulator lets the client have its answer when the worker is free again.
-        after = rest - self.overhead(cluster, regime)
         rows = workload.columns
-        extra = overrun - float(np.mean(_evenly(self.overrun[regime])))
-        rows = rows._replace(cpu=np.maximum(0.0, rows.cpu + extra))
+        mean = float(np.mean(_evenly(self.overrun[regime])))
+        cpu = np.maximum(0.0, rows.cpu + overrun - mean)
+        # The simulator lets the client have its answer when the worker is free again. The client
+        # need not wait for that, but for the rest.
+        after = rest - self.overhead(cluster, regime) - (cpu - rows.cpu)
+        rows = rows._replace(cpu=cpu)
         if workload.client.max() >= 0:  # a closed loop: who waits longer comes back later
             rows = rows._replace(think=np.maximum(0.0, rows.think + before + after))
             return replace(workload, recipe=None, rows=rows), before + after
         arrival = np.maximum.accumulate(rows.arrival + before)
         outside = arrival - rows.arrival + after
         return replace(workload, recipe=None, rows=rows._replace(arrival=arrival)), outside
+
+    def _uncertainty(self) -> float:
+        """Return the standard deviation of the next repetition's level, relative."""
+        m = len(self.levels)
+        spread = float(np.std(np.log(self.levels), ddof=1)) if m > 1 else 0.0
+        return spread * math.sqrt(1.0 + 1.0 / m)
+
+    def _draw_level(self, rng: np.random.Generator) -> float:
+        """Draw how slow the machine is, relative to what was measured on the average.
+
+        The predictive distribution of the next of several normal values (here logarithms):
+        Student's t with one degree of freedom fewer than there are values (Gelman et al.,
+        Bayesian Data Analysis, 3rd ed., section 3.2).
+        """
+        if len(self.levels) < 2:
+            return 1.0
+        return math.exp(self._uncertainty() * rng.standard_t(len(self.levels) - 1))
 
     def predict(
         self,
@@ -306,7 +401,33 @@ def _engine(
     return "compiled"
 
 
-def _draw(spread: Sequence[float], rng: np.random.Generator, n: int) -> np.ndarray:
+def _rate(workload: "Workload", cluster: Cluster) -> float:
+    """Return about how many requests a second there will be."""
+    clients = int(workload.client.max()) + 1
+    if clients > 0:
+        # A closed loop: nobody waits, or the workers are the bottleneck (asymptotic bounds;
+        # Denning and Buzen 1978, "The operational analysis of queueing network models").
+        work = float(np.mean(workload.cpu))
+        idle = float(np.mean(workload.think)) + work + float(np.mean(workload.wait))
+        rates = [clients / idle if idle > 0 else math.inf]
+        rates.append(sum(cluster.speeds) / work if work > 0 else math.inf)
+        return min(rates)
+    span = float(workload.arrival[-1] - workload.arrival[0])
+    return len(workload) / span if span > 0 else math.inf
+
+
+def _at(spreads: Mapping[float, Spread], rate: float) -> np.ndarray:
+    """Return the spread at a rate: between two that were measured, else the nearest."""
+    rates = sorted(spreads)
+    at = np.interp(math.log(rate), np.log(rates), np.arange(len(rates)))
+    low = min(int(at), len(rates) - 1)
+    high = min(low + 1, len(rates) - 1)
+    share = at - low
+    below, above = (np.asarray(spreads[rates[i]]) for i in (low, high))
+    return (1.0 - share) * below + share * above
+
+
+def _draw(spread: Sequence[float] | np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
     """Draw from a spread, linear between its quantiles."""
     return np.interp(rng.random(n), np.linspace(0.0, 1.0, len(spread)), spread)
 

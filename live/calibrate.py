@@ -3,18 +3,22 @@
 Small experiments with the real server, none of them with a queue whose length would have to be
 explained:
 
-- *sparse*: requests that always find an idle worker. From when one is due until its handler
-  begins, less the master's own part, is `before`; from there to the client, less the work, `rest`.
-- *burst*: many requests at once. Then no worker is ever without work, and the time between two
-  ends at one of them, less the work, is what a request occupies it beyond its work: `overrun`.
-  Once with the requests waiting at the worker, once with acknowledgements, and once with the
-  requests held by the master, which must hear of each end before it hands over the next.
+- *sparse*: requests that find an idle worker, at several rates, each of them in several turns. From
+  when one is due until its handler begins, less the master's own part, is `before`; from there to
+  the client, less the work, `rest`. How much the turns differ is kept too.
+- *busy*: requests at high load. Of those that were there when their worker had done with the one
+  before, the time between the two ends, less the work, is what a request occupies a worker beyond
+  its work: `overrun`. Once with the requests waiting at the worker, once with acknowledgements,
+  and once with the requests held by the master, which must hear of each end before it hands over
+  the next. It ends with a burst, for a worker's time to take a connection; but what waits by
+  the hundred is not like what waits by twos and threes, and the burst tells nothing else.
 - *flood*: trivial requests faster than the master can take them, so that it is never woken for a
   single one, to see its processor time, of which the kernel keeps the account
   (/proc/PID/schedstat).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,19 +35,22 @@ from live.measured import MeasuredRun
 from live.measuring import measure, measure_against, server
 from live.peers import node_cluster
 
-__all__ = ["calibrate", "calibrate_node"]
+__all__ = ["calibrate", "calibrate_again", "calibrate_node"]
 
 REGIME_POLICIES: dict[str, Policy] = {
-    "queued": policies.RoundRobin(),
+    "queued": policies.LeastConnections(),
     "acknowledged": policies.NodeCluster(),
     "held": policies.CentralQueue(),
 }
-WORKS = (0.002, 0.005, 0.010, 0.020)  # seconds, mixed at random in a burst
-BURST_WORKERS = 4
-LEVELS = 101  # quantiles kept of each spread
-SPARSE_RATE = 150.0  # requests a second
+WORKS = (0.002, 0.005, 0.010, 0.020)  # seconds, mixed at random
+BUSY_WORKERS = 4
+BUSY_LOAD = 0.9
+BURST = 80
+SURELY_S = 0.002  # after which a request is surely at the master, and a worker surely idle
+QUANTILES = 101  # kept of each spread
+SPARSE_RATES = {40.0: 0.5, 160.0: 0.3, 640.0: 0.2}  # requests a second: the share of a turn
+SPARSE_TURNS = 4
 SPARSE_WORKERS = 8
-WORK_S = 0.005  # long against the costs, short enough for many
 FLOOD_RATE = 20_000.0  # requests a second: more than anybody can take
 PAYLOAD = 50_000.0  # bytes; less than the master holds of a body
 
@@ -69,27 +76,57 @@ def calibrate(
     say("calibrating: a busy worker")
     overrun, accepts = {}, []
     for regime, policy in REGIME_POLICIES.items():
-        gaps, accept = _burst(measured(policy, BURST_WORKERS, mode), 0.12 * seconds)
+        gaps, accept = _busy(measured(policy, BUSY_WORKERS, mode), 0.12 * seconds)
         overrun[regime] = _spread(gaps)
         accepts.append(accept)
     worker_accept_s = accepts[0]
     say("calibrating: a busy master")
     accept_s, whole_s, per_byte_s = _flood(0.2 * seconds, mode)
-    say("calibrating: requests that find an idle worker")
-    least = policies.LeastConnections()
-    before, rest = _sparse(measured(least, SPARSE_WORKERS, mode), 0.35 * seconds)
     say("calibrating: a worker's death")
-    return Calibration(
+    known = Calibration(
         accept_s=accept_s,
         dispatch_s=max(0.0, whole_s - accept_s),
         per_byte_s=per_byte_s,
         worker_accept_s=worker_accept_s,
         overrun=overrun,
-        # What the simulator adds by itself is not a part of the way.
-        before=_spread(np.maximum(0.0, before - whole_s - worker_accept_s)),
-        rest=_spread(rest),
+        before={1.0: (0.0, 0.0)},
+        rest={1.0: (0.0, 0.0)},
         restart_s=_restart(),
         machine=facts(),
+    )
+    return calibrate_again(known, 0.45 * seconds, mode, say)
+
+
+def calibrate_again(
+    known: Calibration,
+    seconds: float = 3.0,
+    mode: str = "pass",
+    say: Callable[[str], None] = lambda _: None,
+) -> Calibration:
+    """Measure the ways of requests anew, which change most; all other figures are `known`.
+
+    Parameters
+    ----------
+    known : Calibration
+    seconds : float, default 3
+    mode, say
+        As for `calibrate`.
+
+    Returns
+    -------
+    Calibration
+        `lbsim.calibration.Calibration.pooled` takes it together with what was known.
+    """
+    say("calibrating: requests that find an idle worker")
+    least = policies.LeastConnections()
+    before, rest, levels = _sparse(measured(least, SPARSE_WORKERS, mode), seconds)
+    # What the simulator adds by itself is not a part of the way.
+    others_s = known.accept_s + known.dispatch_s + known.worker_accept_s
+    return replace(
+        known,
+        before={rate: _spread(np.maximum(0.0, times - others_s)) for rate, times in before.items()},
+        rest={rate: _spread(times) for rate, times in rest.items()},
+        levels=levels,
     )
 
 
@@ -118,13 +155,21 @@ def calibrate_node(
             return measure_against(workload, url, policies.NodeCluster(), cluster, pids=peer.pids)
 
     say("calibrating Node: a busy worker")
-    gaps, _ = _burst(lambda workload: run(workload, BURST_WORKERS), 0.3 * seconds)
+    gaps, _ = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
     say("calibrating Node: requests that find an idle worker")
-    before, rest = _sparse(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds)
+    before, rest, levels = _sparse(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds)
     return Calibration(
-        0.0, 0.0, 0.0, 0.0, dict.fromkeys(REGIMES, _spread(gaps)),
-        _spread(np.maximum(0.0, before)), _spread(rest), 0.0, facts(),
-    )  # fmt: skip
+        accept_s=0.0,
+        dispatch_s=0.0,
+        per_byte_s=0.0,
+        worker_accept_s=0.0,
+        overrun=dict.fromkeys(REGIMES, _spread(gaps)),
+        before={rate: _spread(np.maximum(0.0, times)) for rate, times in before.items()},
+        rest={rate: _spread(times) for rate, times in rest.items()},
+        restart_s=0.0,
+        levels=levels,
+        machine=facts(),
+    )
 
 
 def measured(policy: Policy, workers: int, mode: str) -> Callable[[Workload], MeasuredRun]:
@@ -133,45 +178,76 @@ def measured(policy: Policy, workers: int, mode: str) -> Callable[[Workload], Me
     return lambda workload: measure(workload, policy, cluster, mode=mode)
 
 
-def _burst(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.ndarray, float]:
+def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.ndarray, float]:
     """Return by how much each request occupied its worker beyond its work, and an accept."""
-    mean = sum(WORKS) / len(WORKS)
-    works = np.resize(WORKS, BURST_WORKERS * max(20, int(seconds / mean)))
-    works = np.random.default_rng(1).permutation(works)
-    found = run(Workload.from_arrays(np.arange(len(works)) * 1e-5, works, name="burst"))
+    rng = np.random.default_rng(1)
+    rate = BUSY_LOAD * BUSY_WORKERS / float(np.mean(WORKS))
+    n = BURST + max(100, int(seconds * rate))
+    works = rng.permutation(np.resize(WORKS, n))
+    is_burst = np.arange(n) >= n - BURST
+    gaps = np.where(is_burst, 1e-5, rng.exponential(1.0 / rate, n))
+    found = run(Workload.from_arrays(np.cumsum(gaps), works, name="busy"))
     rows = found.record.handovers
-    gaps, accepts = [], []
+    overruns, steps = [], []
     for worker in np.unique(rows.worker):
         mine = np.flatnonzero(rows.worker == worker)
         mine = mine[np.argsort(rows.started[mine])]
-        gaps.append(np.diff(rows.ended[mine]) - found.workload.cpu[rows.ticket[mine]][1:])
+        requests = rows.ticket[mine]
+        overrun = np.diff(rows.ended[mine]) - works[requests][1:]
+        waited = found.arrival[requests][1:] + SURELY_S < rows.ended[mine][:-1]
+        overruns.append(overrun[waited & ~is_burst[requests[1:]]])
         if found.stamps is not None:
-            accepts.append(np.diff(np.sort(found.stamps["accepted"][mine])))
-    steps = np.concatenate(accepts) if accepts else np.zeros(0)
+            steps.append(np.diff(np.sort(found.stamps["accepted"][mine[is_burst[requests]]])))
     # Connections taken in one turn of the loop follow each other without work between.
-    steps = steps[steps < 0.5 * min(WORKS)]
-    return np.concatenate(gaps), float(np.median(steps)) if len(steps) else 0.0
+    accepts = np.concatenate(steps) if steps else np.zeros(0)
+    accepts = accepts[accepts < 0.5 * min(WORKS)]
+    return np.concatenate(overruns), float(np.median(accepts)) if len(accepts) else 0.0
 
 
 def _sparse(
     run: Callable[[Workload], MeasuredRun], seconds: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return how long requests were on their way to idle workers, and the rest without work."""
-    workload = Workload.synthetic(
-        max(100, int(seconds * SPARSE_RATE)), service=WORK_S, rate=SPARSE_RATE, seed=2
-    )
-    found = run(workload)
+) -> tuple[dict[float, np.ndarray], dict[float, np.ndarray], tuple[float, ...]]:
+    """Return how long requests were on their way to idle workers, and the rest without work.
+
+    Both for each rate; and how slow the machine was in each turn, relative to the mean.
+    """
+    rng = np.random.default_rng(2)
+    gaps, rates, turns = [], [], []
+    for turn in range(SPARSE_TURNS):
+        for rate, share in SPARSE_RATES.items():
+            n = max(10, int(seconds / SPARSE_TURNS * share * rate))
+            gaps.append(rng.exponential(1.0 / rate, n))
+            rates.append(np.full(n, rate))
+            turns.append(np.full(n, turn))
+    of_rate, of_turn = np.concatenate(rates), np.concatenate(turns)
+    works = rng.choice(WORKS, len(of_rate))
+    found = run(Workload.from_arrays(np.cumsum(np.concatenate(gaps)), works, name="sparse"))
     rows = found.record.handovers
-    idle = np.ones(len(workload), bool)
+    idle = np.ones(len(works), bool)
     for worker in np.unique(rows.worker):
         mine = np.flatnonzero(rows.worker == worker)
         mine = mine[np.argsort(rows.started[mine])]
-        # Whoever came while the one before was served had to wait for it.
-        waited = rows.dispatched[mine][1:] < rows.ended[mine][:-1]
+        # Whoever came while the one before was served, or had just been, had to wait for it.
+        waited = rows.dispatched[mine][1:] < rows.ended[mine][:-1] + SURELY_S
         idle[rows.ticket[mine][1:][waited]] = False
-    before = (found.started - found.arrival)[idle]
-    rest = (found.finished - found.started - WORK_S)[idle]
-    return before, rest
+    before = found.started - found.arrival
+    rest = found.finished - found.started - works
+    own = {rate: idle & (of_rate == rate) for rate in SPARSE_RATES}
+    relative = np.array(
+        [
+            [
+                np.nanmedian((before + rest)[mine & (of_turn == turn)])
+                / np.nanmedian((before + rest)[mine])
+                for mine in own.values()
+            ]
+            for turn in range(SPARSE_TURNS)
+        ]
+    ).mean(axis=1)
+    return (
+        {rate: before[mine] for rate, mine in own.items()},
+        {rate: rest[mine] for rate, mine in own.items()},
+        tuple((relative / relative.mean()).tolist()),
+    )
 
 
 def _flood(seconds: float, mode: str) -> tuple[float, float, float]:
@@ -217,4 +293,4 @@ def _restart() -> float:
 
 def _spread(values: np.ndarray) -> tuple[float, ...]:
     values = values[~np.isnan(values)]
-    return tuple(np.quantile(values, np.linspace(0.0, 1.0, LEVELS)).tolist())
+    return tuple(np.quantile(values, np.linspace(0.0, 1.0, QUANTILES)).tolist())

@@ -1,6 +1,7 @@
 """Calibrations: files, and what they change in a simulation."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -30,8 +31,8 @@ COSTS = Calibration(
         "acknowledged": (4e-4, 4e-4),
         "held": (8e-4, 9e-4, 1e-3),
     },
-    before=(1e-4, 2e-4, 9e-4),
-    rest=(3e-4, 5e-4),
+    before={100.0: (1e-4, 2e-4, 9e-4)},
+    rest={100.0: (3e-4, 5e-4)},
     restart_s=0.3,
     machine={"cores": 2},
 )
@@ -42,7 +43,7 @@ def fixed(overrun: float, before: tuple[float, float], rest: float, *costs: floa
     spreads = dict.fromkeys(REGIMES, (overrun, overrun))
     accept, dispatch, worker_accept = costs or (0.0, 0.0, 0.0)
     return Calibration(
-        accept, dispatch, 0.0, worker_accept, spreads, before, (rest, rest), restart_s=0.1
+        accept, dispatch, 0.0, worker_accept, spreads, {1.0: before}, {1.0: (rest, rest)}, 0.1
     )
 
 
@@ -64,13 +65,21 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
     [
         ("no json", "is not a calibration .*write one with: live calibrate"),
         ("[1]", "is not a calibration"),
-        (json.dumps({"version": 1, "accept_s": 1.0}), "is not a calibration"),
-        (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 1"),
+        (json.dumps({"version": 2, "accept_s": 1.0}), "is not a calibration"),
+        (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 2"),
         (
-            json.dumps({"version": 1, **vars(COSTS), "accept_s": -1.0}),
+            json.dumps({"version": 2, **vars(COSTS), "accept_s": -1.0}),
             "accept_s = -1 must be finite",
         ),
-        (json.dumps({"version": 1, **vars(COSTS), "rest": [2, 1]}), "rest is not an ascending"),
+        (
+            json.dumps({"version": 2, **vars(COSTS), "rest": {"100": [2, 1]}}),
+            "rest, 100/s is not an ascending",
+        ),
+        (
+            json.dumps({"version": 2, **vars(COSTS), "rest": {"7": [1, 2]}}),
+            "both need the same ones",
+        ),
+        (json.dumps({"version": 2, **vars(COSTS), "levels": [0.0]}), "levels = 0 must be"),
     ],
 )
 def test_bad_files(tmp_path, text, message):
@@ -122,9 +131,11 @@ def test_a_request_that_waits_pays_for_where_it_waits():
     for policy in (policies.RoundRobin(), policies.CentralQueue()):
         second = COSTS.predict(workload, policy, cluster, replays=50).latency[:, 1]
         spread = COSTS.overrun[regime_of(policy, cluster)]
-        before = np.mean(COSTS.before)
+        before = np.mean(COSTS.before[100.0])
         # It begins when the first one's work and overrun are over (all its costs included).
-        expected = 0.02 + 30e-6 + 20e-6 + 40e-6 + np.mean(spread) + before + np.mean(COSTS.rest)
+        expected = (
+            0.02 + 30e-6 + 20e-6 + 40e-6 + np.mean(spread) + before + np.mean(COSTS.rest[100.0])
+        )
         assert np.mean(second) == pytest.approx(expected, abs=2e-4)
 
 
@@ -149,6 +160,61 @@ def test_jitter_differs_between_replays_and_repeats_with_its_seed():
     low, middle, high = first.interval(0.99)
     assert low < middle < high
     assert first.median().shape == (400,)
+
+
+def test_the_way_is_that_of_the_workload_s_rate():
+    costs = replace(
+        NOTHING,
+        before={10.0: (4e-3, 4e-3), 1000.0: (1e-3, 1e-3)},
+        rest={10.0: (0.0, 0.0), 1000.0: (0.0, 0.0)},
+    )
+    for rate, expected in ((1.0, 4e-3), (10.0, 4e-3), (100.0, 2.5e-3), (1000.0, 1e-3)):
+        workload = Workload.from_arrays(np.arange(501) / rate, np.full(501, 1e-9))
+        _, outside = costs.perturb(workload, 1, Cluster(2))
+        assert outside == pytest.approx(expected, rel=1e-2)
+
+
+def test_own_overrun_delays_those_behind_and_not_oneself():
+    costs = replace(NOTHING, overrun=dict.fromkeys(REGIMES, (0.0, 0.02)), rest={1.0: (0.01, 0.01)})
+    one = Workload.from_arrays(np.arange(20) * 10.0, np.full(20, 0.1))
+    cluster = Cluster(1, discipline="event_loop")
+    latency = costs.predict(one, policies.RoundRobin(), cluster, replays=3).latency
+    assert latency == pytest.approx(0.11)
+    two = Workload.from_arrays([0.0, 0.0], [0.1, 0.1])
+    second = costs.predict(two, policies.RoundRobin(), cluster, replays=200).latency[:, 1]
+    assert second.min() < 0.213
+    assert second.max() > 0.227
+
+
+def test_replays_differ_by_as_much_as_the_machine_did():
+    sure = replace(COSTS, levels=(1.0, 1.0, 1.0))
+    unsure = replace(COSTS, levels=(0.8, 1.0, 1.2))
+    workload, cluster = poisson(), Cluster(4, discipline="event_loop")
+    low, middle, high = unsure.predict(workload, policies.RoundRobin(), cluster).interval(0.5)
+    tight = sure.predict(workload, policies.RoundRobin(), cluster).interval(0.5)
+    assert low < tight[0] < tight[2] < high
+    assert middle == pytest.approx(tight[1], rel=0.02)
+
+
+def test_calibrations_are_pooled():
+    slower = replace(
+        COSTS,
+        accept_s=50e-6,
+        before={100.0: (3e-4, 4e-4, 11e-4)},
+        overrun={name: tuple(2 * v for v in spread) for name, spread in COSTS.overrun.items()},
+        levels=(0.9, 1.1),
+    )
+    both = Calibration.pooled([COSTS, slower])
+    assert both.accept_s == pytest.approx(40e-6)
+    assert both.before[100.0] == pytest.approx((2e-4, 3e-4, 10e-4))
+    assert both.overrun["acknowledged"] == pytest.approx((6e-4, 6e-4))
+    assert len(both.levels) == 3
+    assert both.levels[0] < both.levels[1] < both.levels[2]
+    assert np.average(both.levels, weights=[2, 1, 1]) == pytest.approx(1.0)
+    assert Calibration.pooled([COSTS]).before[100.0] == pytest.approx(COSTS.before[100.0])
+    other = replace(COSTS, before={7.0: (0.0, 1.0)}, rest={7.0: (0.0, 1.0)})
+    with pytest.raises(InputError, match="different rates"):
+        Calibration.pooled([COSTS, other])
 
 
 def test_jitter_lets_nobody_overtake():

@@ -14,7 +14,7 @@ from lbsim.errors import InputError
 from lbsim.policies import NodeCluster, SharedAccept
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
-from live.calibrate import calibrate, calibrate_node
+from live.calibrate import calibrate, calibrate_again, calibrate_node
 from live.lab.pair import LEAST, Pair
 from live.machine import Disturbance, Watch
 from live.measured import MeasuredRun
@@ -36,6 +36,9 @@ OVERHEAD_S = 2.0
 
 CALIBRATE_S = 6.0
 """How long a calibration within a study measures, and about as long again it starts and stops."""
+
+AGAIN_S = 3.0
+"""How long it is repeated for afterwards."""
 
 SIMULATED = 0.2
 """Share of a budget for simulating."""
@@ -221,7 +224,7 @@ def study(
     cluster : Cluster
         As for `live.measure`.
     calibration : Calibration, optional
-        Measured now if not given.
+        If not given, measured before and after the policies, and the mean of both is used.
     replays : int, default 200
     seed : int, default 1
         Of the policies' chance and the jitter.
@@ -243,8 +246,16 @@ def study(
     _check(policies)
     teller = _Silent() if teller is None else teller
     watch = Watch()
-    if calibration is None:
-        calibration = calibrate(CALIBRATE_S, say=teller.stage)
+    # A policy that cannot be simulated is found out before anything is measured.
+    bare = {
+        name: simulate(workload, policy, cluster, seed=seed, client=client)
+        for name, policy in policies.items()
+    }
+    given = calibration
+    calibrations = [calibrate(CALIBRATE_S, say=teller.stage)] if given is None else [given]
+    measured: dict[str, MeasuredRun] = {}
+    peers: dict[str, dict[str, MeasuredRun]] = {}
+    node_costs: dict[str, Calibration] = {}
     pairs: list[Pair] = []
     is_complete = True
     notes: list[str] = []
@@ -270,27 +281,15 @@ def study(
         for name, policy in policies.items():
             if not is_complete:
                 break
-            teller.stage(f"{name}: simulating {replays} replays")
-            prediction = calibration.predict(
-                workload,
-                policy,
-                cluster,
-                replays=replays,
-                seed=seed,
-                jitter_seed=seed,
-                client=client,
-                seconds=seconds,
-            )
-            bare = simulate(workload, policy, cluster, seed=seed, client=client)
             teller.stage(f"{name}: measuring {len(workload):,} requests")
-            measured = keep(
+            run = keep(
                 measure(
                     workload, policy, cluster, seed=seed, client=client, busy=busy, progress=count
                 )
             )
-            if measured is None:
+            if run is None:
                 break
-            peers, predictions = dict(others), {}
+            measured[name], peers[name] = run, dict(others)
             scheduling = _scheduling(policy, cluster) if node and is_complete else None
             if scheduling is not None and shutil.which("node") is None:
                 notes.append("There is no node on this machine, so its own curve is missing.")
@@ -298,13 +297,29 @@ def study(
                 teller.stage("measuring real Node")
                 theirs, run = _node(workload, policy, cluster, client, scheduling, count)
                 if keep(run) is not None:
-                    peers[theirs] = run
-                    costs = calibrate_node(scheduling, CALIBRATE_S / 2, say=teller.stage)
-                    predictions[theirs] = costs.predict(
-                        workload, policy, cluster, replays=replays, seed=seed, jitter_seed=seed,
-                        client=client, seconds=seconds,
-                    )  # fmt: skip
-            pairs.append(Pair(name, bare, prediction, measured, peers, predictions))
+                    peers[name][theirs] = run
+                    node_costs[theirs] = calibrate_node(
+                        scheduling, CALIBRATE_S / 2, say=teller.stage
+                    )
+        if given is None and is_complete:
+            # Once more, to know by how much the machine changes.
+            calibrations.append(calibrate_again(calibrations[0], AGAIN_S, say=teller.stage))
+    except KeyboardInterrupt:
+        is_complete = False
+    calibration = Calibration.pooled(calibrations)
+    try:
+        for name, run in measured.items():
+            teller.stage(f"{name}: simulating {replays} replays")
+            predictions = {
+                server: costs.predict(
+                    workload, policies[name], cluster, replays=replays, seed=seed,
+                    jitter_seed=seed, client=client, seconds=seconds,
+                )
+                for server, costs in {"live": calibration, **node_costs}.items()
+                if server == "live" or server in peers[name]
+            }  # fmt: skip
+            prediction = predictions.pop("live")
+            pairs.append(Pair(name, bare[name], prediction, run, peers[name], predictions))
     except KeyboardInterrupt:
         is_complete = False
     if not pairs:
@@ -326,9 +341,10 @@ def requests_for(budget_s: float, rate: float, runs: int, calibrations: float) -
     runs : int
         How many are measured.
     calibrations : float
-        How many are made too; Node's is half a one.
+        How many are made and repeated too; Node's is half a one.
     """
-    taken = budget_s * SIMULATED + runs * OVERHEAD_S + calibrations * 2.0 * CALIBRATE_S
+    each = 2.0 * CALIBRATE_S + AGAIN_S + 1.0
+    taken = budget_s * SIMULATED + runs * OVERHEAD_S + calibrations * each
     n = int(max(0.0, budget_s - taken) / runs * rate)
     if n < 2 * LEAST:
         raise InputError(

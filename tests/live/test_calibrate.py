@@ -32,8 +32,9 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
     assert 0 < costs.worker_accept_s < 0.1
     # A handler that sleeps to a deadline is never early.
     assert all(spread[0] > 0 for spread in costs.overrun.values())
-    assert costs.before[0] >= 0
-    assert costs.rest[0] > 0
+    assert all(spread[0] >= 0 for spread in costs.before.values())
+    assert all(spread[0] > 0 for spread in costs.rest.values())
+    assert len(costs.levels) > 1
     assert 0 < costs.restart_s < 30
     assert costs.machine["cores"] >= 1
     assert Cluster.calibrated(tmp_path / "c.json", 4).overhead_s > 0
@@ -43,4 +44,4 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
 def test_real_node_is_calibrated_by_what_its_clients_see():
     costs = calibrate_node("rr", seconds=1.0)
     assert all(spread[0] > 0 for spread in costs.overrun.values())
-    assert costs.rest[0] > 0
+    assert all(spread[0] > 0 for spread in costs.rest.values())

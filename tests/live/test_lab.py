@@ -32,8 +32,8 @@ from live.measured import MeasuredRun
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
 
 COSTS = Calibration(
-    20e-6, 20e-6, 0.0, 20e-6, dict.fromkeys(REGIMES, (1e-4, 3e-4)), (1e-4, 4e-4), (3e-4, 5e-4),
-    0.2, {"cores": 2},
+    20e-6, 20e-6, 0.0, 20e-6, dict.fromkeys(REGIMES, (1e-4, 3e-4)),
+    {100.0: (1e-4, 4e-4)}, {100.0: (3e-4, 5e-4)}, 0.2, machine={"cores": 2},
 )  # fmt: skip
 QUIET = Disturbance(0.0, 0.1, 0.01)
 CLUSTER = Cluster(4, discipline="event_loop")
