@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("data"), help="directory")
     parser.add_argument("--note", default="", help="what else a reader should know")
     options = parser.parse_args()
-    costs = calibrate(say=print)
+    costs = calibrate(30.0, say=print)
     costs.save(options.out / f"calibration-{os.cpu_count()}-cores.json")
     healthy = Cluster(4, discipline="event_loop")
     ill = Cluster(4, discipline="event_loop", faults=FAULTS)
