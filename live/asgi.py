@@ -6,12 +6,9 @@ uvicorn 0.54 and the selector event loop of CPython 3.11 to 3.13.
 """
 
 import asyncio
-import contextlib
 import re
 import select
-import socket
 import time
-from asyncio.selector_events import _SelectorSocketTransport  # type: ignore[attr-defined]
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any, Protocol
@@ -22,6 +19,7 @@ from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
 from live.cookies import Cookie
+from live.transport import Relay, Transport, Turn, Watcher
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Http
@@ -31,8 +29,6 @@ except ImportError:
 __all__ = ["Exchange", "Listener", "Server", "watch_exclusively"]
 
 _IDENTITY = re.compile(rb"(?:^|&)id=(\d{1,18})(?:&|$)")
-IN_ONE_WRITE = 65_536
-"""Bytes that a fresh connection's socket takes in one write."""
 FLUSH_CHECK_S = 0.001
 FRESH_S = 1.0
 
@@ -73,7 +69,7 @@ class Exchange:
         The master's number of the request.
     identity : int
         What the client called it (the query's ``id``), where the master has not read it.
-    relay : _Relay or None
+    relay : Relay or None
         Where the answer goes if there is no socket.
     session : str or None
         The session's cookie, sent or to be set, where the server gives out cookies.
@@ -92,109 +88,12 @@ class Exchange:
         self.worker = worker
         self.ticket = ticket
         self.identity = -1
-        self.relay: _Relay | None = None
+        self.relay: Relay | None = None
         self.session: str | None = None
         self.started = self.finished = self.value = float("nan")
 
 
-class _Transport(_SelectorSocketTransport):
-    """A transport that lets head and body of an answer leave in one write.
-
-    uvicorn writes them one after the other. In one write they are cheaper, and no worker can
-    be killed in between, which would leave the client half an answer.
-    """
-
-    head = b""
-    is_watched = False
-    on_pieces: Callable[[], None]
-
-    def _add_reader(self, descriptor: int, callback: Any, *arguments: Any) -> None:
-        """Watch for more bytes one turn later: an answer that is complete by then needs none."""
-        if self.is_watched:
-            super()._add_reader(descriptor, callback, *arguments)
-        else:
-            self.is_watched = True
-            self._loop.call_soon(self._watch, descriptor, callback, *arguments)
-
-    def _watch(self, descriptor: int, callback: Any, *arguments: Any) -> None:
-        if not (self._closing or self._paused):
-            super()._add_reader(descriptor, callback, *arguments)
-
-    def write(self, data: Any) -> None:
-        """Hold back an answer's head until its body comes or the loop turns."""
-        if self.head:
-            data = self.head + data
-            self.head = b""
-        elif data[:9] == b"HTTP/1.1 " and data[9:10] != b"1":  # 100 Continue must not wait
-            self.head = data
-            self._loop.call_soon(self._let_go)
-            return
-        if len(data) > IN_ONE_WRITE:
-            self.on_pieces()
-        super().write(data)
-
-    def _let_go(self) -> None:
-        if self.head and not self._conn_lost:
-            self.on_pieces()
-            self.write(b"")
-
-    def close(self) -> None:
-        """Close after what is held back has left."""
-        if self.head:
-            self.write(b"")
-        super().close()
-
-
-class _Relay(asyncio.Transport):
-    """A transport without a socket: what is written is told to the master."""
-
-    def __init__(self, address: str, tell: Callable[[bytes], None]) -> None:
-        super().__init__({"peername": (address, 0)})
-        self.tell = tell
-        self.out = b""
-        self.loop = asyncio.get_running_loop()
-        self.protocol: asyncio.Protocol
-        self.is_over = False
-
-    def write(self, data: Any) -> None:
-        """Keep what is written until the answer is complete or the loop turns."""
-        if data[:13] == b"HTTP/1.1 100 ":  # the master has said so, to have the whole request
-            return
-        if not self.out:
-            self.loop.call_soon(self._let_go)
-        self.out += data
-
-    def _let_go(self) -> None:
-        if self.out:
-            self.tell(self.take())
-
-    def take(self) -> bytes:
-        """Return what has been written and not told yet."""
-        out, self.out = self.out, b""
-        return out
-
-    def close(self) -> None:
-        """End in the loop's next turn, as asyncio's own transports do."""
-        if not self.is_over:
-            self.is_over = True
-            self.loop.call_soon(self.protocol.connection_lost, None)
-
-    def is_closing(self) -> bool:
-        """Whether `close` was called."""
-        return self.is_over
-
-    def get_write_buffer_size(self) -> int:
-        """Return 0: nothing waits for a client here."""
-        return 0
-
-    def pause_reading(self) -> None:
-        """Do nothing: the request is here as a whole."""
-
-    def resume_reading(self) -> None:
-        """Do nothing."""
-
-
-class _Protocol(_Http):
+class _Protocol(_Http, Watcher):
     """uvicorn's protocol that tells how its requests fare."""
 
     listener: Listener
@@ -206,11 +105,6 @@ class _Protocol(_Http):
     said_last = False
     said_pieces = False
     began = 0.0
-
-    def connection_made(self, transport: Any) -> None:
-        """Begin once: `Server.serve` calls this at once, the transport calls it a turn later."""
-        if self.transport is None:
-            super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; tell of a further request before its handler can block the loop."""
@@ -228,26 +122,25 @@ class _Protocol(_Http):
         self.began = time.monotonic()
         self.listener.later(1, 0, 0.0)
 
-    async def run(self, scope: Any, receive: Any, send: Any) -> None:
+    def run(self, scope: Any, receive: Any, send: Any) -> Any:
         """ASGI: the application, and when it was called."""
         scope["live"] = self.exchange
         if self.cookie is not None:
             send = self._with_cookie(self.cookie, scope, send)
         if not self.is_first:
-            await self.inner(scope, receive, send)
-            return
+            return self.inner(scope, receive, send)
 
-        async def watched(message: Any) -> None:
+        def watched(message: Any) -> Any:
             if message.get("more_body"):
                 self.tell_pieces()
-            await send(message)
+            return send(message)
 
         if self.listener.wants_identity:
             found = _IDENTITY.search(scope["query_string"])
             self.exchange.identity = int(found[1]) if found else -1
         self.exchange.started = time.monotonic()
         self.listener.begins(self.exchange)
-        await self.inner(scope, receive, watched)
+        return self.inner(scope, receive, watched)
 
     def _with_cookie(self, cookie: Cookie, scope: Any, send: Any) -> Any:
         sent = self.exchange.session = cookie.sent(scope)
@@ -265,6 +158,8 @@ class _Protocol(_Http):
 
     def on_response_complete(self) -> None:
         """Tell that an answer is complete."""
+        transport: Any = self.transport
+        transport.flush()
         super().on_response_complete()
         if self.is_first:
             self.exchange.finished = time.monotonic()
@@ -284,12 +179,14 @@ class _Protocol(_Http):
         if self.is_first:
             self.is_first = False
             self.said_last = transport.is_closing()
-            if self.said_last:
-                _shut_down(transport)
             self.listener.finished(self.exchange, self.said_last)
             if self.exchange.relay is not None:  # one request, one protocol
                 self.said_last = True
                 transport.close()
+
+    def closes_whole(self) -> bool:
+        """Whether the answer that has begun is not sent in pieces, and its end closes."""
+        return self.is_first and not self.said_pieces and not self.cycle.keep_alive
 
     def tell_pieces(self) -> None:
         """Tell, before it begins, that the first answer does not leave in one write."""
@@ -298,9 +195,7 @@ class _Protocol(_Http):
             self.listener.in_pieces(self.exchange)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Close for the client too: the master's duplicate would keep the connection open."""
-        if not self.said_last:
-            _shut_down(self.transport)
+        """Tell that the connection is over, if that has not been told."""
         super().connection_lost(exc)
         if self.is_begun:
             self.is_begun = False
@@ -308,13 +203,7 @@ class _Protocol(_Http):
         if not self.said_last:
             answered = not self.is_first or (exc is None and self.exchange.finished > 0.0)
             self.listener.closed(self.exchange, answered)
-
-
-def _shut_down(transport: Any) -> None:
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        with contextlib.suppress(OSError):  # the client was faster
-            sock.shutdown(socket.SHUT_WR)
+        self.app = None  # our own method: no cycle is left to collect
 
 
 class Server:
@@ -336,6 +225,8 @@ class Server:
         self.cookie = cookie
         self.state = ServerState()
         self.lifespan: LifespanOn | LifespanOff = LifespanOff(self.config)
+        self.loop = asyncio.get_running_loop()
+        self.turn = Turn(self.loop)
 
     async def start(self) -> None:
         """Run the application's startup, if it has one.
@@ -354,40 +245,38 @@ class Server:
         """Run the application's shutdown."""
         await self.lifespan.shutdown()
 
-    def serve(self, connection: socket.socket, data: bytes, exchange: Exchange) -> None:
-        """Serve one connection whose first bytes are `data`.
+    def serve(self, connection: Any, data: bytes, exchange: Exchange) -> None:
+        """Serve one connection, a socket, whose first bytes are `data`.
 
         The handler is called in the loop's next turn, so a worker takes what has been handed
         over before it begins to work, as Node's does.
         """
-        loop = asyncio.get_running_loop()
-        connection.setblocking(False)
         protocol = self.protocol(exchange)
-        transport = _Transport(loop, connection, protocol)
-        transport.on_pieces = protocol.tell_pieces
-        transport.is_watched = not data
+        transport = Transport(connection, protocol, self.turn)
         protocol.connection_made(transport)
         if data:
-            self._feed(protocol, data)
-
-    def _feed(self, protocol: "_Protocol", data: bytes) -> None:
-        self.listener.begins(protocol.exchange)
-        protocol.data_received(data)
-        self.listener.waits(protocol.exchange)
+            transport.read_later()
+            self.listener.begins(exchange)
+            transport.feed(data)
+            self.listener.waits(exchange)
+        else:
+            transport.read_now()
 
     def serve_task(
         self, data: bytes, address: str, exchange: Exchange, tell: Callable[[bytes], None]
     ) -> None:
         """Serve one request without a socket; `tell` gets what is not told by `finished`."""
         protocol = self.protocol(exchange)
-        relay = exchange.relay = _Relay(address, tell)
+        relay = exchange.relay = Relay(address, tell)
         relay.protocol = protocol
         protocol.connection_made(relay)
-        self._feed(protocol, data)
+        self.listener.begins(exchange)
+        protocol.data_received(data)
+        self.listener.waits(exchange)
 
     def protocol(self, exchange: Exchange) -> _Protocol:
         """Return a protocol that is not connected yet."""
-        protocol = _Protocol(self.config, self.state, self.lifespan.state)
+        protocol = _Protocol(self.config, self.state, self.lifespan.state, self.loop)
         protocol.inner = self.app
         protocol.app = protocol.run
         protocol.cookie = self.cookie

@@ -33,6 +33,7 @@ BUSY = struct.Struct("<d")
 """What a heartbeat has besides: seconds in which the loop was not waiting."""
 HANDOVERS_A_TURN = 32  # as many messages as libuv, and so Node's worker, reads in one turn
 ACCEPTS_A_TURN = 64
+_STREAM, _TCP = int(socket.SOCK_STREAM), int(socket.IPPROTO_TCP)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
 
@@ -59,6 +60,7 @@ class Door(NamedTuple):
         mine = socket.socket(self.listener.family, self.listener.type)
         mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         mine.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        mine.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         mine.bind(self.listener.getsockname())
         mine.listen(self.backlog)
         mine.setblocking(False)
@@ -220,11 +222,8 @@ class Worker:
             self.tell(channel.pack(channel.ACCEPTED, message.serial, now))
         from live.asgi import Exchange
 
-        family = socket.AddressFamily(message.flags)
-        connection = socket.socket(
-            family, socket.SOCK_STREAM, socket.IPPROTO_TCP, message.descriptor
-        )
         exchange = Exchange(message.serial, now, self.index, int(message.second))
+        connection: Any = socket.SocketType(message.flags, _STREAM, _TCP, message.descriptor)
         self.server.serve(connection, message.payload, exchange)
 
     def _take_task(self, message: channel.Message) -> None:
