@@ -133,7 +133,27 @@ class Pair(lbsim.Policy):
         return self.second.choose(request, cluster)
 
 
-@pytest.mark.parametrize("policy", [Renamed(), Own(), Pair()], ids=repr)
+class Parent(policies.PowerOfD):
+    """Calls its base by super(), which is not PowerOfD in all its children."""
+
+    def choose(self, request, cluster):
+        return cluster.up[super().choose(request, cluster) % self.most(cluster)]
+
+    def most(self, cluster):
+        return len(cluster.up) - 1
+
+
+class Counts(policies.PowerOfD):
+    def choose(self, request, cluster):
+        return (policies.PowerOfD.choose(self, request, cluster) + 1) % len(cluster.up)
+
+
+class Child(Parent, Counts):
+    def most(self, cluster):
+        return Base.OFFSET % Parent.most(self, cluster) + 1
+
+
+@pytest.mark.parametrize("policy", [Renamed(), Own(), Pair(), Parent(), Child()], ids=repr)
 def test_a_policy_of_ones_own_is_the_same_compiled(policy, workload, cluster):
     both(policy, workload, cluster)
     both(policy, ties(), cluster)
@@ -261,7 +281,19 @@ def test_fingerprint_sees_what_a_method_reads():
             space,
         )
         digests.add(inspect_class(space["P"]).digest)
-    assert len(digests) == 9
+    exec(
+        "class B(lbsim.Policy):\n    def choose(self, request, cluster): return 0\n"
+        "class C(B):\n"
+        "    def choose(self, request, cluster): return B.choose(self, request, cluster)\n"
+        "class P(B):\n"
+        "    def choose(self, request, cluster): return super().choose(request, cluster)",
+        space,
+    )
+    for value in (0, 1, 2):
+        exec(f"def change(self, request, cluster): return {value}", space)
+        space["B"].choose = space["change"]
+        digests |= {inspect_class(space["C"]).digest, inspect_class(space["P"]).digest}
+    assert len(digests) == 15
     assert reach_of(Pair()).digest != reach_of(Pair(second=policies.Random())).digest
 
 

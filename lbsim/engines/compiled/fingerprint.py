@@ -36,6 +36,8 @@ _THIS_PROCESS = secrets.token_hex(16)
 _KEPT: dict[int, Any] = {}
 """Objects known by their address: none of these is given to another object."""
 
+_NOTHING = object()
+
 _TRUSTED = ("numpy", "math", "numba", "operator", "builtins")
 """Modules whose functions are known by name and version."""
 
@@ -53,6 +55,8 @@ class Inspection:
         The class's own methods and those of its bases, by name.
     constants : dict of str to object
         Class attributes that are no functions.
+    kind : type
+        The class.
     digest : str
         Of all that.
     """
@@ -62,7 +66,8 @@ class Inspection:
         self.names: set[str] = set()
         self.methods: dict[str, FunctionType] = {}
         self.constants: dict[str, Any] = {}
-        self._modules: dict[ModuleType, set[str]] = {}
+        self.kind = kind
+        self._holders: dict[ModuleType | type, set[str]] = {}
         self._parts = hashlib.sha256()
         for base in reversed(kind.__mro__[:-1]):
             for name, value in vars(base).items():
@@ -79,7 +84,10 @@ class Inspection:
                 seen.add(name)
                 self._note("method", name)
                 self._function(self.methods[name])
-            self._read_modules()
+            if "super" in self.names:
+                for base in kind.__mro__[1:-1]:
+                    self._type(base)
+            self._read_holders()
         for name in sorted(self.names & self.constants.keys()):
             self._note("constant", name)
             self._value(self.constants[name])
@@ -160,7 +168,9 @@ class Inspection:
 
     def _type(self, value: type) -> None:
         self._note("type", value.__module__, value.__qualname__)
-        if issubclass(value, enum.Enum):
+        if issubclass(value, Policy):
+            self._holders.setdefault(value, set())
+        elif issubclass(value, enum.Enum):
             for member in value:
                 self._note(member.name)
                 self._value(member.value)
@@ -173,18 +183,26 @@ class Inspection:
     def _module(self, module: ModuleType) -> None:
         self._note("module", module.__name__)
         if module.__name__.split(".")[0] not in _TRUSTED:
-            self._modules.setdefault(module, set())
+            self._holders.setdefault(module, set())
 
-    def _read_modules(self) -> None:
-        """Note what the code may read of modules: every attribute whose name it mentions."""
+    def _read_holders(self) -> None:
+        """Note what the code may read of modules and policies: all whose name it mentions."""
         found = True
         while found:  # what is read may be code that mentions more
             found = False
-            for module, known in list(self._modules.items()):
-                for name in sorted((self.names & vars(module).keys()) - known):
+            for holder, known in list(self._holders.items()):
+                for name in sorted(self.names - known):
+                    if isinstance(holder, ModuleType):
+                        value = vars(holder).get(name, _NOTHING)
+                    else:
+                        value = getattr(holder, name, _NOTHING)
+                        if value is getattr(Policy, name, _NOTHING):
+                            continue  # the engine's stamp stands for what every policy has
+                    if value is _NOTHING:
+                        continue
                     known.add(name)
-                    self._note("attribute", module.__name__, name)
-                    self._value(vars(module)[name])
+                    self._note("attribute", holder.__name__, name)
+                    self._value(value)
                     found = True
 
 

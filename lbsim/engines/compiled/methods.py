@@ -4,7 +4,8 @@ A plain Python function becomes a Numba function of the policy's tag: the values
 class attributes are frozen into it, so the same function compiled for another tag is another
 function. Three things differ from Numba's ordinary compilation:
 
-- plain functions that are mentioned are compiled too, wherever they come from;
+- plain functions that are mentioned are compiled too, wherever they come from, methods of
+  bases (``Base.choose(self, …)``, ``super().choose(…)``) included;
 - a field keeps its type: what Numba would cut off silently (a float in an integer field) is an
   error that names the line, as it is in the interpreted engines (`lbsim.checked`);
 - array bounds are checked, and so are sums, differences and products of integers: what would
@@ -27,6 +28,7 @@ from numba.extending import intrinsic, overload
 
 from lbsim.engines.compiled import known  # noqa: F401  (its overloads)
 from lbsim.engines.compiled.fingerprint import OFFERED
+from lbsim.policy import Policy
 
 __all__ = ["compiled_function"]
 
@@ -106,34 +108,88 @@ class _Prepare(FunctionPass):
 
     def run_pass(self, state: Any) -> bool:
         tag, allocates = state.lbsim
-        modules: dict[str, ModuleType] = {}
+        names = _Names(state, tag, allocates)
         draws = _draws(state.func_ir)
         for block in state.func_ir.blocks.values():
             body = []
             for statement in block.body:
                 if isinstance(statement, ir.Assign):
-                    self._assignment(statement, modules, tag, allocates)
+                    names.resolve(statement)
                     body.extend(_arithmetic(statement))
                     body.extend(_draw(statement, draws))
                 body.append(statement)
             block.body = body
         return True
 
-    def _assignment(
-        self, statement: ir.Assign, modules: dict[str, ModuleType], tag: str, allocates: bool
-    ) -> None:
-        value = statement.value
+
+class _Names:
+    """What the names of one function stand for, as far as they are functions to be compiled.
+
+    Parameters
+    ----------
+    state : numba.core.compiler.StateDict
+    tag : str
+    allocates : bool
+    """
+
+    def __init__(self, state: Any, tag: str, allocates: bool) -> None:
+        self.function = state.func_id.func
+        self.me = state.func_ir.arg_names[0] if state.func_ir.arg_names else ""
+        self.tag = tag
+        self.allocates = allocates
+        # By variable: a module or a class of policies; what super() returns, or is called super.
+        self.holders: dict[str, Any] = {}
+        self.bound: set[str] = set()
+
+    def resolve(self, statement: ir.Assign) -> None:
+        """Put compiled functions in the place of plain ones."""
+        value, target = statement.value, statement.target.name
         if isinstance(value, ir.Global | ir.FreeVar):
-            if isinstance(value.value, ModuleType):
-                modules[statement.target.name] = value.value
-            elif _is_plain(value.value):
-                value.value = compiled_function(value.value, tag, allocates)
-        elif isinstance(value, ir.Expr) and value.op == "getattr":
-            module = modules.get(value.value.name)
-            found = getattr(module, value.attr, None)
+            if _is_plain(value.value):
+                value.value = self._compiled(value.value)
+            else:
+                self._holder(statement, value.value)
+        elif not isinstance(value, ir.Expr):
+            return
+        elif value.op == "getattr" and value.value.name in self.holders:
+            holder = self.holders[value.value.name]
+            found = getattr(holder, value.attr, None)
             if _is_plain(found):
-                function = compiled_function(found, tag, allocates)
-                statement.value = ir.Global(value.attr, function, value.loc)
+                statement.value = ir.Global(value.attr, self._compiled(found), value.loc)
+                if isinstance(holder, super):
+                    self.bound.add(target)
+            elif not isinstance(holder, ModuleType) and found is not None:
+                statement.value = ir.Global(value.attr, found, value.loc)
+            self._holder(statement, found)
+        elif value.op == "call" and self.holders.get(value.func.name) is super:
+            parent = self._parent() if not value.args else None
+            if parent is not None:
+                self.holders[target] = parent
+                statement.value = ir.Const(None, value.loc)
+        elif value.op == "call" and value.func.name in self.bound:
+            value.args = [ir.Var(statement.target.scope, self.me, value.loc), *value.args]
+
+    def _compiled(self, function: Any) -> Any:
+        return compiled_function(function, self.tag, self.allocates)
+
+    def _holder(self, statement: ir.Assign, found: Any) -> None:
+        """Note that a variable is something whose attributes may be functions."""
+        is_class = isinstance(found, type) and (found is super or issubclass(found, Policy))
+        if is_class or isinstance(found, ModuleType):
+            self.holders[statement.target.name] = found
+        if is_class and (found is not super or self._parent() is not None):
+            statement.value = ir.Const(None, statement.loc)  # Numba knows no such values
+
+    def _parent(self) -> Any:
+        """Return what ``super()`` is, as a holder of plain functions; None outside a class."""
+        from lbsim.engines.compiled.value import class_of_tag
+
+        for name, cell in zip(
+            self.function.__code__.co_freevars, self.function.__closure__ or (), strict=True
+        ):
+            if name == "__class__":
+                return super(cell.cell_contents, class_of_tag(self.tag))
+        return None
 
 
 def _is_plain(value: Any) -> bool:

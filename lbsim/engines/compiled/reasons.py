@@ -41,7 +41,7 @@ _TRANSLATIONS = (
         r"(self\.\w+ is [^\n]*?, but a value of\s+type \S+ is assigned to it)",
         "{0}",
     ),
-    (r"super\(", "super() is not known to compiled code; call Base.method(self, …) instead"),
+    (r"super\(", "super with arguments is not known to compiled code; write super().method(…)"),
     (
         r"Cannot capture the non-constant value associated with variable '(\w+)' in a function",
         "a lambda or inner function uses {0!r}; write a loop instead",

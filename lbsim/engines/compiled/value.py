@@ -40,7 +40,7 @@ from lbsim.engines.compiled.fingerprint import Inspection, inspect_class
 from lbsim.engines.compiled.methods import compiled_function
 from lbsim.policy import Policy
 
-__all__ = ["PolicyType", "PolicyValue", "Uncompilable", "policy_value"]
+__all__ = ["PolicyType", "PolicyValue", "Uncompilable", "class_of_tag", "policy_value"]
 
 _NUMBERS = {"ints": types.int64, "floats": types.float64, "flags": types.boolean}
 _POOLS = {name: types.Array(kind, 1, "C") for name, kind in _NUMBERS.items()}
@@ -87,6 +87,11 @@ class _Known(NamedTuple):
 
 
 _KNOWN: dict[str, _Known] = {}
+
+
+def class_of_tag(tag: str) -> type[Policy]:
+    """Return the class of the policies of a tag."""
+    return _KNOWN[tag].inspection.kind
 
 
 class PolicyValue:
