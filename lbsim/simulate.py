@@ -75,6 +75,9 @@ def simulate(
         What is kept: a row for every request, or only their sums, a histogram of the latencies
         and the slowest requests. A summary is drawn, simulated and counted piece by piece, in
         memory that does not grow with the number of requests; Ctrl-C ends it early.
+        The memory does grow where all rows are needed before they are summed up: in a closed
+        loop, with retries with `jitter`, with sessions whose misses cost `session_miss_s`, and
+        under a policy that cannot be compiled.
 
     Returns
     -------

@@ -120,7 +120,9 @@ def occupancy(
     left_master = np.where(there, sent, done)
     left_queue = np.where(np.isnan(begun), done, begun)
     changes = _Changes(n_workers)
-    changes.add(_QUEUED, where[there], sent[there], left_queue[there])
+    # Who begins at once never queued; that its worker's counters change then, its service tells.
+    queued = there & (sent != begun)
+    changes.add(_QUEUED, where[queued], sent[queued], left_queue[queued])
     changes.add(_SERVED, where[there], begun[there], done[there])
     changes.add(_DOWN, *outages)
     workers, times, states = changes.states()
@@ -157,17 +159,18 @@ def _idle_while_waiting(
     first = np.diff(workers, prepend=-1) != 0
     steps = []
     for flag, before in ((idle, 1), (queued, 0), (idle & queued, 0)):
-        now = flag.astype(np.int64)
+        now = flag.astype(np.int8)
         previous = np.roll(now, 1)
         previous[first] = before
         steps.append(now - previous)
     held_times, held_values = held
     at = np.concatenate([times, held_times])
     order = np.argsort(at, kind="stable")
-    quiet = np.zeros(len(held_times), np.int64)
-    n_idle = len(places) + np.cumsum(np.concatenate([steps[0], quiet])[order])
-    n_queued = np.cumsum(np.concatenate([steps[1], quiet])[order])
-    n_both = np.cumsum(np.concatenate([steps[2], quiet])[order])
+    quiet = np.zeros(len(held_times), np.int8)
+    n_idle, n_queued, n_both = (
+        np.cumsum(np.concatenate([step, quiet])[order], dtype=np.int64) for step in steps
+    )
+    n_idle += len(places)
     none = np.zeros(len(times), np.int64)
     n_held = np.cumsum(np.concatenate([none, np.diff(held_values, prepend=0)])[order])
     # A queue at the only idle worker itself (as after a hang) is not "elsewhere".
@@ -198,27 +201,31 @@ class _Changes:
 
         Shapes (k,), (k,) and (3, k). Of several changes at one instant only the last is kept.
         """
-        worker = np.concatenate([part[2] for part in self.parts]).astype(np.int64)
-        time = np.concatenate([part[3] for part in self.parts])
-        order = np.argsort(time, kind="stable")
         # Sorting small integers is a matter of counting, so twice is faster than a lexsort.
         small = np.uint16 if self.n_workers <= 65536 else np.int64
-        order = order[np.argsort(worker[order].astype(small), kind="stable")]
+        worker = np.concatenate([part[2].astype(small) for part in self.parts])
+        time = np.concatenate([part[3] for part in self.parts])
+        order = np.argsort(time, kind="stable")
+        order = order[np.argsort(worker[order], kind="stable")]
         worker, time = worker[order], time[order]
+        is_other = worker[1:] != worker[:-1]
         newest = np.ones(len(worker), np.bool_)
-        newest[:-1] = (worker[1:] != worker[:-1]) | (time[1:] != time[:-1])
-        counters = np.empty((3, int(newest.sum())), np.int64)
-        for column in range(3):
+        newest[:-1] = is_other | (time[1:] != time[:-1])
+        counters = np.zeros((3, int(newest.sum())), np.int64)
+        # One running total serves all workers: take off what earlier workers left over.
+        begins = np.concatenate([[0], np.flatnonzero(is_other) + 1])
+        lengths = np.diff(np.append(begins, len(worker)))
+        for column in {part[0] for part in self.parts if len(part[3])}:
             step = np.concatenate(
-                [np.full(len(at), sign if own == column else 0) for own, sign, _, at in self.parts]
+                [
+                    np.full(len(at), sign if own == column else 0, np.int8)
+                    for own, sign, _, at in self.parts
+                ]
             )
-            total = np.cumsum(step[order])
-            # One running total serves all workers: take off what earlier workers left over.
-            begins = np.flatnonzero(np.diff(worker, prepend=-1) != 0)
+            total = np.cumsum(step[order], dtype=np.int64)
             carried = np.concatenate([[0], total])[begins]
-            lengths = np.diff(np.append(begins, len(worker)))
             counters[column] = (total - np.repeat(carried, lengths))[newest]
-        return worker[newest], time[newest], counters
+        return worker[newest].astype(np.int64), time[newest], counters
 
 
 def _durations(
@@ -288,11 +295,12 @@ def _outages(
 def _window(
     begin: float | None, end: float | None, columns: tuple[FloatArray, ...]
 ) -> tuple[float, float]:
-    known = np.concatenate([column[~np.isnan(column)] for column in columns])
-    if known.size == 0 and (begin is None or end is None):
-        raise InputError("occupancy: there is no request, so begin and end must be given")
-    begin = float(known.min()) if begin is None else begin
-    end = float(known.max()) if end is None else end
+    if begin is None or end is None:
+        known = np.concatenate([column[~np.isnan(column)] for column in columns])
+        if known.size == 0:
+            raise InputError("occupancy: there is no request, so begin and end must be given")
+        begin = float(known.min()) if begin is None else begin
+        end = float(known.max()) if end is None else end
     if not begin < end:
         raise InputError(f"window [{begin:g}, {end:g}) is empty; its end must come after its begin")
     return begin, end

@@ -72,13 +72,13 @@ def count_path(begins: ArrayLike, ends: ArrayLike) -> Path:
     begin = np.asarray(begins, np.float64)
     end = np.asarray(ends, np.float64)
     check_stays("begin", begin, "end", end)
-    was = ~np.isnan(begin)
+    was = ~np.isnan(begin) & (begin != end)  # a stay of no length is never seen
     ended = was & ~np.isnan(end)
     times = np.concatenate([begin[was], end[ended]])
-    steps = np.repeat(np.array([1, -1]), [int(was.sum()), int(ended.sum())])
+    steps = np.repeat(np.array([1, -1], np.int8), [int(was.sum()), int(ended.sum())])
     order = np.argsort(times, kind="stable")
     times = times[order]
-    values = np.cumsum(steps[order])
+    values = np.cumsum(steps[order], dtype=np.int64)
     # The last of the steps at one instant has seen them all.
     last = np.append(times[1:] != times[:-1], True)[: times.size]
     times, values = times[last], values[last]
