@@ -2,14 +2,19 @@
 
 Cells: 4 and 8 workers; load 0.3, 0.5, 0.7, 0.85; service times bounded Pareto (α 1.5, mean 10 ms,
 at most 1 s), exponential and bimodal with the same mean; 5,000 requests; seeds fixed in this file
-before anything was measured. Every policy is measured once in every cell, real Node.js too; then
-the policies that look at load once more with ten further seeds, to see a bias that a single run
-cannot show.
+before anything was measured. Every policy is measured once in every cell, real Node.js and the
+kernel's own choices too; then the policies that look at load once more with ten further seeds, to
+see a bias that a single run cannot show.
+
+The machine is calibrated again before and after every few runs, and these are predicted with the
+mean of the two. What the kernel chose by a hash with a secret cannot be predicted: the recorded
+choices are replayed.
 
 The runs come in an order that is drawn once, so that whatever the budget allows is a fair sample. A
 run is reported whatever came out; one during which the machine was noisy is marked and done again
 at the end. Called again with the same directory, it goes on where it stopped. Results:
-``runs.jsonl`` (a line a run), ``latency/`` (the measured latencies), ``summary.txt``.
+``runs.jsonl`` (a line a run) and ``summary.txt``. Those of our own machine are in
+``data/validation``: ``python benchmarks/validation.py --summary --out data/validation``.
 """
 
 import argparse
@@ -30,7 +35,10 @@ from lbsim import (
     Bimodal,
     BoundedPareto,
     Cluster,
+    ClusterView,
     Exponential,
+    Policy,
+    Request,
     Sessions,
     Workload,
     policies,
@@ -40,6 +48,7 @@ from lbsim.calibration import Calibration
 from live.calibrate import calibrate, calibrate_node
 from live.lab import BANDS, Pair
 from live.machine import STEAL_LIMIT, wait_for_quiet
+from live.measured import MeasuredRun
 from live.measuring import measure, measure_against
 from live.peers import node_cluster
 
@@ -52,13 +61,28 @@ WORKERS = (4, 8)
 LOADS = (0.3, 0.5, 0.7, 0.85)
 BLIND = ("RoundRobin", "Random", "ConsistentHash")
 AWARE = ("LeastConnections", "PowerOfD:d=2", "CentralQueue", "BoundedQueue:k=2", "NodeCluster")
-NODE = "Node"  # SCHED_RR, predicted by NodeCluster
+NODES = {"Node": "rr", "Node SCHED_NONE": "none"}  # predicted by NodeCluster and SharedAccept
+KERNEL = ("shared", "reuseport")  # our own workers; the master has no say
+BATCH = 12  # runs between two calibrations
 REQUESTS = 5000
 REPLAYS = 200
 SEED = 20260101
 SEEDS = tuple(range(1, 11))  # of the pooled cells
 POOLED = (4, 0.7, "pareto")
 QUANTILES = tuple(BANDS)
+
+
+class Recorded(Policy):
+    """Send each request to the worker that it went to."""
+
+    def __init__(self, workers: np.ndarray) -> None:
+        self.workers = workers
+        self.seen = 0
+
+    def choose(self, request: Request, cluster: ClusterView) -> int:
+        """Return the next one's worker; requests come in the order of their rows."""
+        self.seen += 1
+        return self.workers[self.seen - 1]
 
 
 @dataclass(frozen=True)
@@ -74,7 +98,7 @@ class Job:
     @property
     def name(self) -> str:
         """What it is called in files."""
-        policy = self.policy.replace(":", "_").replace("=", "")
+        policy = self.policy.replace(":", "_").replace("=", "").replace(" ", "-")
         return f"{self.law}-{self.workers}-{self.load:g}-{policy}-{self.seed}"
 
     def workload(self, cluster: Cluster) -> Workload:
@@ -87,15 +111,15 @@ class Job:
 
 def jobs() -> list[Job]:
     """Return all runs, in the order in which they are made."""
-    node = (NODE,) if shutil.which("node") else ()
+    node = tuple(NODES) if shutil.which("node") else ()
     matrix = [
         Job(workers, load, law, policy, SEED)
         for workers in WORKERS
         for load in LOADS
         for law in LAWS
-        for policy in (*BLIND, *AWARE, *node)
+        for policy in (*BLIND, *AWARE, *KERNEL, *node)
     ]
-    pooled = [Job(*POOLED, policy, seed) for policy in (*AWARE, *node) for seed in SEEDS]
+    pooled = [Job(*POOLED, policy, seed) for policy in (*AWARE, *node[:1]) for seed in SEEDS]
     rng = np.random.default_rng(SEED)
     return [matrix[i] for i in rng.permutation(len(matrix))] + [
         pooled[i] for i in rng.permutation(len(pooled))
@@ -113,7 +137,7 @@ def main() -> None:
     )
     parser.add_argument("--summary", action="store_true", help="only say what is known by now")
     options = parser.parse_args()
-    (options.out / "latency").mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     if not options.summary:
         work(options.out, time.monotonic() + options.budget, options.patience, options.realtime)
     text = summary(read(options.out))
@@ -124,26 +148,58 @@ def main() -> None:
 def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
     """Make runs until the time is over."""
     wait_for_quiet(patience_s)
-    with before_others(realtime):
-        costs = {"live": calibrate(say=print)}
-        if shutil.which("node"):
-            costs[NODE] = calibrate_node("rr", say=print)
-    for name, each in costs.items():
-        each.save(out / f"calibration-{name}-{int(time.time())}.json")
+    costs: dict[str, Calibration] = {}
     for attempt in range(2):
         done = {row["name"]: row for row in read(out)}
-        for job in jobs():
-            if job.name in done and (attempt == 0 or done[job.name]["valid"]):
-                continue
-            takes = REQUESTS * 0.01 / job.workers / job.load + 6.0
-            if time.monotonic() + takes > until:
+        open_jobs = [
+            job
+            for job in jobs()
+            if job.name not in done or (attempt == 1 and not done[job.name]["valid"])
+        ]
+        while open_jobs:
+            batch, open_jobs = open_jobs[:BATCH], open_jobs[BATCH:]
+            if time.monotonic() + sum(map(takes, batch)) > until:
                 return
-            wait_for_quiet(patience_s)
-            row = run(job, costs, out, realtime) | {"time": time.time()}
-            with (out / "runs.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            ratios = " ".join(f"{q}={row['quantiles'][q]['ratio']:.3f}" for q in row["quantiles"])
-            print(f"{job.name:44} {'' if row['valid'] else 'NOISY '}{ratios}", flush=True)
+            sides = {side(job.policy) for job in batch}
+            for each in sides - set(costs):
+                costs[each] = calibrated(each, realtime)
+            runs = []
+            for job in batch:
+                wait_for_quiet(patience_s)
+                runs.append((job, measured(job, realtime)))
+            for each in sides:
+                after = calibrated(each, realtime)
+                costs[each], earlier = after, costs[each]
+                pooled = Calibration.pooled([earlier, after])
+                for job, run in runs:
+                    if side(job.policy) == each:
+                        report(compared(job, run, pooled, realtime), out)
+            # What was measured long ago says nothing of now.
+            costs = {each: costs[each] for each in sides}
+
+
+def takes(job: Job) -> float:
+    """Return about how many seconds a run needs, its part of the calibrations included."""
+    return REQUESTS * 0.01 / job.workers / job.load + 10.0
+
+
+def side(policy: str) -> str:
+    """Return what has to be calibrated for a policy."""
+    return policy if policy in (*NODES, *KERNEL) else "pass"
+
+
+def calibrated(side: str, realtime: bool) -> Calibration:
+    """Measure what it costs now."""
+    with before_others(realtime):
+        return calibrate_node(NODES[side], 4.0) if side in NODES else calibrate(8.0, mode=side)
+
+
+def report(row: dict[str, Any], out: Path) -> None:
+    """Keep a run."""
+    with (out / "runs.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+    ratios = " ".join(f"{q}={row['quantiles'][q]['ratio']:.3f}" for q in row["quantiles"])
+    print(f"{row['name']:44} {'' if row['valid'] else 'NOISY '}{ratios}", flush=True)
 
 
 @contextmanager
@@ -158,47 +214,57 @@ def before_others(wanted: bool) -> Iterator[None]:
             os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-def run(job: Job, costs: dict[str, Calibration], out: Path, realtime: bool) -> dict[str, Any]:
-    """Make one run and compare it with its prediction."""
+def measured(job: Job, realtime: bool) -> MeasuredRun:
+    """Make one run."""
     cluster = Cluster(job.workers, discipline="event_loop")
     workload = job.workload(cluster)
-    is_node = job.policy == NODE
-    policy = policies.NodeCluster() if is_node else policies.parse(job.policy)
-    prediction = costs[NODE if is_node else "live"].predict(
+    policy = model(job.policy)
+    with before_others(realtime):
+        if job.policy in NODES:
+            with node_cluster(job.workers, NODES[job.policy]) as peer:
+                url = f"http://{peer.address[0]}:{peer.address[1]}"
+                return measure_against(workload, url, policy, cluster, pids=peer.pids)
+        mode = job.policy if job.policy in KERNEL else "pass"
+        return measure(workload, policy, cluster, mode=mode, seed=job.seed)
+
+
+def model(policy: str) -> Policy:
+    """Return the policy that is to predict it."""
+    name = {"Node": "NodeCluster", "Node SCHED_NONE": "SharedAccept", "shared": "SharedAccept"}
+    return policies.parse(name.get(policy, "Random" if policy == "reuseport" else policy))
+
+
+def compared(job: Job, run: MeasuredRun, costs: Calibration, realtime: bool) -> dict[str, Any]:
+    """Compare a run with its prediction."""
+    workload, cluster = run.workload, run.cluster
+    policy = Recorded(run.worker.copy()) if job.policy == "reuseport" else run.policy
+    prediction = costs.predict(
         workload, policy, cluster, replays=REPLAYS, seed=job.seed, jitter_seed=job.seed
     )
     bare = simulate(workload, policy, cluster, seed=job.seed)
-    with before_others(realtime):
-        if is_node:
-            with node_cluster(job.workers) as peer:
-                url = f"http://{peer.address[0]}:{peer.address[1]}"
-                measured = measure_against(workload, url, policy, cluster, pids=peer.pids)
-        else:
-            measured = measure(workload, policy, cluster, seed=job.seed)
     # Who runs before others need not care that they wait.
-    is_quiet = measured.disturbance.is_quiet or realtime
-    is_stolen = measured.disturbance.steal > STEAL_LIMIT
-    pair = Pair(job.policy, bare, prediction, measured)
+    is_quiet = run.disturbance.is_quiet or realtime
+    is_stolen = run.disturbance.steal > STEAL_LIMIT
+    pair = Pair(job.policy, bare, prediction, run)
     table = pair.quantiles(job.seed).set_index("quantile")
-    micros = np.round(measured.latency * 1e6)
-    np.save(out / "latency" / f"{job.name}.npy", np.nan_to_num(micros, nan=-1).astype(np.int32))
     keep = ["measured", "simulated", "low", "high", "inside", "ratio", "ratio_low", "ratio_high",
             "bare_ratio"]  # fmt: skip
     far = pair.distances()
     return {
         "name": job.name,
         **vars(job),
-        "valid": measured.lateness.is_valid and is_quiet and not is_stolen,
+        "valid": run.lateness.is_valid and is_quiet and not is_stolen,
         "realtime": realtime,
-        "blind": job.policy in BLIND,
-        "quantiles": json.loads(table[keep].to_json(orient="index")),
+        "blind": job.policy in (*BLIND, "reuseport"),
+        "quantiles": json.loads(table[keep].to_json(orient="index", double_precision=6)),
         "request_error": far["request_error"],
         "same_worker": far["same_worker"],
         "ks": far["ks"],
         "bare_ks": far["bare_ks"],
-        "lateness": vars(measured.lateness),
-        "disturbance": vars(measured.disturbance),
-        "machine": measured.machine,
+        "lateness": vars(run.lateness),
+        "disturbance": vars(run.disturbance),
+        "machine": run.machine,
+        "time": time.time(),
     }
 
 
@@ -240,7 +306,13 @@ def summary(rows: list[dict[str, Any]]) -> str:
             f"  median error of single requests: {np.median(errors):.3f} ms, at most "
             f"{errors.max():.3f} ms; the same worker for {same.min():.3%} or more"
         )
-    for title, names in (("Choices that look at load", AWARE), ("Node.js by NodeCluster", (NODE,))):
+    groups = {
+        "Choices that look at load": AWARE,
+        "Node.js, SCHED_RR, by NodeCluster": ("Node",),
+        "Node.js, SCHED_NONE, by SharedAccept": ("Node SCHED_NONE",),
+        "One listening socket, by SharedAccept": ("shared",),
+    }
+    for title, names in groups.items():
         lines += ["", *_aware(title, [row for row in valid if row["policy"] in names])]
     lines += ["", *_costs(valid), *_ranks(valid)]
     return "\n".join(lines)
@@ -296,7 +368,7 @@ def _ranks(rows: list[dict[str, Any]]) -> list[str]:
     """Compare the order of policies by p99 in each cell."""
     cells: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in rows:
-        if row["seed"] == SEED and row["policy"] != NODE:
+        if row["seed"] == SEED and side(row["policy"]) == "pass":
             cells.setdefault((row["workers"], row["load"], row["law"]), []).append(row)
     apart = wrong = 0
     for cell in cells.values():

@@ -64,8 +64,9 @@ def calibrate(
     ----------
     seconds : float, default 12
         About how long to measure.
-    mode : {"pass", "message"}
-        How requests get to workers (`live.options.Options`).
+    mode : {"pass", "message", "shared", "reuseport"}
+        How requests get to workers (`live.options.Options`). In the last two no master has a part,
+        and nothing but `overrun` and the ways is measured.
     say : callable, optional
         Is told what is being done.
 
@@ -73,6 +74,12 @@ def calibrate(
     -------
     Calibration
     """
+    if mode in ("shared", "reuseport"):
+
+        def run(workload: Workload, workers: int) -> MeasuredRun:
+            return measured(policies.SharedAccept(), workers, mode)(workload)
+
+        return _without_master(run, seconds / 2, say)
     say("calibrating: a busy worker")
     overrun, accepts = {}, []
     for regime, policy in REGIME_POLICIES.items():
@@ -154,16 +161,23 @@ def calibrate_node(
             url = f"http://{peer.address[0]}:{peer.address[1]}"
             return measure_against(workload, url, policies.NodeCluster(), cluster, pids=peer.pids)
 
-    say("calibrating Node: a busy worker")
-    gaps, _ = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
-    say("calibrating Node: requests that find an idle worker")
+    return _without_master(run, seconds, say)
+
+
+def _without_master(
+    run: Callable[[Workload, int], MeasuredRun], seconds: float, say: Callable[[str], None]
+) -> Calibration:
+    """Measure what can be seen without asking a master, with what runs a workload."""
+    say("calibrating: a busy worker")
+    overrun, _ = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
+    say("calibrating: requests that find an idle worker")
     before, rest, levels = _sparse(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds)
     return Calibration(
         accept_s=0.0,
         dispatch_s=0.0,
         per_byte_s=0.0,
         worker_accept_s=0.0,
-        overrun=dict.fromkeys(REGIMES, _spread(gaps)),
+        overrun=dict.fromkeys(REGIMES, _spread(overrun)),
         before={rate: _spread(np.maximum(0.0, times)) for rate, times in before.items()},
         rest={rate: _spread(times) for rate, times in rest.items()},
         restart_s=0.0,

@@ -131,6 +131,6 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.set_defaults(run=_calibrate)
     add = calibrate.add_argument
     add("--seconds", type=float, default=12.0, help="about how long to measure")
-    add("--mode", choices=("pass", "message"), default="pass", help="how requests get to workers")
+    add("--mode", choices=MODES, default="pass", help="how requests get to workers")
     add("--out", default="calibration.json", metavar="FILE", help="where it is written")
     return parser
