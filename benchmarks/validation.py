@@ -314,7 +314,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
     }
     for title, names in groups.items():
         lines += ["", *_aware(title, [row for row in valid if row["policy"] in names])]
-    lines += ["", *_costs(valid), *_ranks(valid)]
+    lines += ["", *_kernels(valid), *_costs(valid), *_ranks(valid)]
     return "\n".join(lines)
 
 
@@ -349,6 +349,28 @@ def _t(n: int) -> float:
     from scipy.stats import t
 
     return float(t.ppf(0.975, n - 1))
+
+
+def _kernels(rows: list[dict[str, Any]]) -> list[str]:
+    """Compare our workers and Node's where they accept for themselves, measured both."""
+    mine, theirs = (
+        {(row["workers"], row["load"], row["law"]): row for row in rows if row["policy"] == policy}
+        for policy in ("shared", "Node SCHED_NONE")
+    )
+    both = [cell for cell in mine if cell in theirs]
+    if not both:
+        return []
+    parts = []
+    for name in QUANTILES:
+        ratios = [
+            mine[cell]["quantiles"][name]["measured"] / theirs[cell]["quantiles"][name]["measured"]
+            for cell in both
+        ]
+        parts.append(f"{name} {np.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
+    return [
+        f"One listening socket, ours / Node's, measured both, {len(both)} cells: "
+        + ", ".join(parts)
+    ]
 
 
 def _costs(rows: list[dict[str, Any]]) -> list[str]:
