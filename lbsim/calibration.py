@@ -205,7 +205,7 @@ class Calibration:
 
     def _level(self) -> float:
         """Return one number for how slow the machine was, in seconds."""
-        return float(sum(np.mean(spread) for _, spread in self._spreads()))
+        return float(sum(np.median(spread) for _, spread in self._spreads()))
 
     def save(self, path: str | Path) -> None:
         """Write a small JSON file."""

@@ -144,9 +144,9 @@ def _add_trace(parser: argparse.ArgumentParser, nargs: str | None = None) -> Non
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from lbsim.report import check_place
+    from lbsim.report import MARK, check_place
 
-    check_place(options.out)
+    check_place(options.out, MARK)
     cluster = lbsim.Cluster(options.workers, discipline=options.discipline)
     names = options.policy or DEFAULT_POLICIES
     policies = {name: lbsim.policies.parse(name) for name in names}

@@ -131,10 +131,11 @@ def _add_options(
 
 
 def _lab(options: argparse.Namespace, read: Read) -> int:
-    from live.lab.files import check_place
+    from lbsim.report import check_place
+    from live.lab.files import MARK
     from live.lab.page import headline
 
-    check_place(options.out)
+    check_place(options.out, MARK)
     found = _studier(options, read)()
     place = found.save(options.out)
     print(_table(found))
@@ -146,10 +147,11 @@ def _lab(options: argparse.Namespace, read: Read) -> int:
 
 
 def _validate(options: argparse.Namespace, read: Read) -> int:
-    from live.lab.files import check_place
+    from lbsim.report import check_place
+    from live.lab.files import MARK
     from live.lab.verdict import Word, validate
 
-    check_place(options.out)
+    check_place(options.out, MARK)
     verdict = validate(
         _studier(options, read),
         attempts=checks.count("validate", "--attempts", options.attempts),

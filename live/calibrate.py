@@ -17,6 +17,7 @@ explained:
   (/proc/PID/schedstat).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +49,7 @@ BUSY_LOAD = 0.9
 BURST = 80
 SURELY_S = 0.002  # after which a request is surely at the master, and a worker surely idle
 QUANTILES = 101  # kept of each spread
-SPARSE_RATES = {40.0: 0.5, 160.0: 0.3, 640.0: 0.2}  # requests a second: the share of a turn
+SPARSE_RATES = {40.0: 0.4, 160.0: 0.3, 640.0: 0.3}  # requests a second: the share of a turn
 SPARSE_TURNS = 4
 SPARSE_WORKERS = 8
 FLOOD_RATE = 20_000.0  # requests a second: more than anybody can take
@@ -247,21 +248,40 @@ def _sparse(
     before = found.started - found.arrival
     rest = found.finished - found.started - works
     own = {rate: idle & (of_rate == rate) for rate in SPARSE_RATES}
-    relative = np.array(
-        [
-            [
-                np.nanmedian((before + rest)[mine & (of_turn == turn)])
-                / np.nanmedian((before + rest)[mine])
-                for mine in own.values()
-            ]
-            for turn in range(SPARSE_TURNS)
-        ]
-    ).mean(axis=1)
     return (
         {rate: before[mine] for rate, mine in own.items()},
         {rate: rest[mine] for rate, mine in own.items()},
-        tuple((relative / relative.mean()).tolist()),
+        _levels(before + rest, list(own.values()), of_turn),
     )
+
+
+def _levels(times: np.ndarray, groups: list[np.ndarray], of_turn: np.ndarray) -> tuple[float, ...]:
+    """Return how slow the machine was in each turn, relative to the mean.
+
+    Medians differ by chance too, by about 1.25 σ / √n. Each turn's level is the mean over the
+    groups, weighted by their precision; and levels are drawn together until they differ by as
+    much as the machine did, without that chance (Louis 1984, "Estimating a population of
+    parameter values using Bayes and empirical Bayes methods").
+    """
+    levels, noise = [], []
+    for turn in range(SPARSE_TURNS):
+        found, weights = [], []
+        for mine in groups:
+            whole = np.nanmedian(times[mine])
+            values = times[mine & (of_turn == turn)] / whole
+            values = values[~np.isnan(values)]
+            if len(values) >= 5:
+                low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+                sigma = max(1e-3, (high - low) / 1.349)  # of a normal distribution
+                found.append(middle)
+                weights.append(len(values) / (1.2533 * sigma) ** 2)
+        if found:
+            levels.append(float(np.average(found, weights=weights)))
+            noise.append(1.0 / sum(weights))
+    apart = float(np.var(levels, ddof=1)) if len(levels) > 1 else 0.0
+    share = math.sqrt(max(0.0, apart - float(np.mean(noise))) / apart) if apart > 0 else 0.0
+    mean = float(np.mean(levels)) if levels else 1.0
+    return tuple(1.0 + share * (level / mean - 1.0) for level in levels) or (1.0,)
 
 
 def _flood(seconds: float, mode: str) -> tuple[float, float, float]:

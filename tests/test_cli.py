@@ -76,7 +76,7 @@ def test_a_directory_of_others_is_left_alone(tmp_path, capsys):
     (tmp_path / "thesis.txt").write_text("three years of work")
     arguments = ["--requests", "100", "--replications", "2", "--out", str(tmp_path)]
     assert main(["compare", *SMALL, *arguments]) == 2
-    assert "is not a report of lbsim" in capsys.readouterr().err
+    assert "is not a result of this command" in capsys.readouterr().err
     assert (tmp_path / "thesis.txt").read_text() == "three years of work"
 
 

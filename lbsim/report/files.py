@@ -1,66 +1,23 @@
 """A comparison as files: the page, tidy tables, plots."""
 
-import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lbsim.errors import InputError
 from lbsim.report.page import figures, write_page
+from lbsim.report.place import fill_place
 
 if TYPE_CHECKING:
     from lbsim.experiment import Comparison
 
-__all__ = ["check_place", "write_all"]
+__all__ = ["MARK", "write_all"]
 
 MARK = "lbsim-report.txt"  # tells our own directories from others'
 
 
-def check_place(directory: Path) -> None:
-    """Refuse a place that no report can be moved to: asked before a long computation, too.
-
-    Raises
-    ------
-    InputError
-        It is a file, a directory of something else, or cannot be written to.
-    """
-    if directory.exists() and not directory.is_dir():
-        raise InputError(f"{directory} is a file; give a directory (--out)")
-    if directory.exists() and not (directory / MARK).exists() and any(directory.iterdir()):
-        raise InputError(
-            f"{directory} exists and is not a report of lbsim; give another directory (--out) or "
-            "empty it"
-        )
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=directory.parent):
-            pass
-    except OSError as error:
-        raise InputError(
-            f"{directory} cannot be written to ({error.strerror}); give another directory (--out)"
-        ) from None
-
-
 def write_all(result: "Comparison", directory: Path) -> Path:
-    """Write everything to a temporary directory and move it into place.
-
-    An earlier report in that place is replaced; any other directory that is not empty is left
-    alone, with an InputError.
-    """
-    check_place(directory)
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        _fill(result, temporary)
-        if directory.exists():
-            shutil.rmtree(directory)
-        temporary.replace(directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return directory
+    """Write everything, in place of an earlier report (`lbsim.report.place`)."""
+    return fill_place(directory, MARK, lambda place: _fill(result, place))
 
 
 def _fill(result: "Comparison", directory: Path) -> None:

@@ -1,53 +1,24 @@
 """A study as files: the page, tidy tables, the runs' rows."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lbsim.errors import InputError
+from lbsim.report.place import fill_place
 from live.lab.page import headline, write_page
 from live.lab.pictures import figures
 
 if TYPE_CHECKING:
     from live.lab.studies import Study
 
-__all__ = ["check_place", "write_all"]
+__all__ = ["MARK", "write_all"]
 
 MARK = "lbsim-lab.txt"  # tells our own directories from others'
 
 
 def write_all(study: "Study", directory: Path) -> Path:
-    """Write everything to a temporary directory and move it into place.
-
-    An earlier study in that place is replaced; any other directory that is not empty is left
-    alone, with an InputError.
-    """
-    check_place(directory)
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        _fill(study, temporary)
-        if directory.exists():
-            shutil.rmtree(directory)
-        temporary.replace(directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return directory
-
-
-def check_place(directory: Path) -> None:
-    """Raise InputError if `directory` holds something that is not an earlier study."""
-    if directory.is_file() or (
-        directory.exists() and not (directory / MARK).exists() and any(directory.iterdir())
-    ):
-        raise InputError(
-            f"{directory} exists and is not a study of lbsim; give another directory (--out) or "
-            "empty it"
-        )
+    """Write everything, in place of an earlier study (`lbsim.report.place`)."""
+    return fill_place(directory, MARK, lambda place: _fill(study, place))
 
 
 def _fill(study: "Study", directory: Path) -> None:

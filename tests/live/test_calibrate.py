@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from lbsim import Cluster
 from lbsim.calibration import Calibration
-from live.calibrate import calibrate_node
+from live.calibrate import _levels, calibrate_node
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
 
@@ -38,6 +39,22 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
     assert 0 < costs.restart_s < 30
     assert costs.machine["cores"] >= 1
     assert Cluster.calibrated(tmp_path / "c.json", 4).overhead_s > 0
+
+
+def test_levels_are_the_machine_s_and_not_chance():
+    rng = np.random.default_rng(1)
+    turn = np.repeat(np.arange(4), 500)
+    everybody = [np.ones(2000, bool)]
+    same = _levels(rng.lognormal(0.0, 0.5, 2000), everybody, turn)
+    assert same == pytest.approx((1.0,) * 4, abs=0.03)
+    speeds = np.array([0.8, 0.9, 1.1, 1.2])
+    differ = _levels(rng.lognormal(0.0, 0.5, 2000) * speeds[turn], everybody, turn)
+    assert differ == pytest.approx(speeds, abs=0.08)
+    # So few that their medians differ as much by chance: the two are told apart.
+    few = np.arange(2000) % 50 == 0
+    spread = [np.std(_levels(rng.lognormal(0.0, 0.5, 2000), [few], turn)) for _ in range(200)]
+    raw = 1.2533 * 0.5 / np.sqrt(10)
+    assert np.sqrt(np.mean(np.square(spread))) < 0.75 * raw
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")

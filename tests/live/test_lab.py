@@ -154,7 +154,7 @@ def test_a_study_is_saved_whole(tmp_path):
     as_study(pair()).save(place)  # an earlier study is replaced
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
-    with pytest.raises(InputError, match="is not a study of lbsim; give another directory"):
+    with pytest.raises(InputError, match="is not a result of this command"):
         as_study(pair()).save(tmp_path / "mine")
 
 
