@@ -1,12 +1,18 @@
 """The channel between master and worker: small fixed structs, descriptors by SCM_RIGHTS.
 
-A `SOCK_SEQPACKET` pair keeps message boundaries, so a message is read whole or not at all, and
-its end tells either side that the other is gone. A message is a header of 48 bytes (what, which
-connection, three stamps and a number) and, where it has one, a payload.
+A message is a header of 48 bytes (what, how long, which connection, three stamps and a number)
+and, where it has one, a payload. Towards the worker they go over a `SOCK_SEQPACKET` pair, which
+keeps a packet's descriptors with its messages, and has as many of either as were due at once:
+one wakes the worker no less than many. Towards the master they go through a pipe, of which one
+read takes all that has come.
 """
 
+import contextlib
+import fcntl
+import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import NamedTuple
 
 __all__ = [
@@ -22,15 +28,19 @@ __all__ = [
     "LAST",
     "LATER",
     "MESSAGE",
+    "MOST",
     "PIECES",
     "READY",
     "REFUSED",
     "TASK",
     "Message",
     "Receiver",
+    "Reports",
     "pack",
     "pair",
+    "pipe",
     "send",
+    "write",
 ]
 
 CONNECT, TASK, DRAIN = 1, 2, 3
@@ -49,11 +59,13 @@ MESSAGE = 20
 LAST = 1
 """Flag: nothing more comes on this connection, or, of an ANSWER, of this answer."""
 
-HEADER = struct.Struct("<BBxxxxxxQdddd")
-_DESCRIPTOR = struct.Struct("i")
-_SPACE = socket.CMSG_SPACE(_DESCRIPTOR.size)
-_SOCKET, _RIGHTS = int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS)
+HEADER = struct.Struct("<BBxxIQdddd")
 LARGEST = 208 * 1024  # above head, body and one read more; below the socket buffer
+MOST = 32  # messages in a packet
+_READ = 65_536
+_SPACE = socket.CMSG_SPACE(4 * MOST)
+_NO_DESCRIPTORS: Iterator[int] = iter(())
+_SOCKET, _RIGHTS = int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS)
 
 
 class Message(NamedTuple):
@@ -71,11 +83,20 @@ class Message(NamedTuple):
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
-    """Return the two ends of a new channel."""
+    """Return the two ends of a way to a worker."""
     ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in ends:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * LARGEST)
     return ends
+
+
+def pipe() -> tuple[int, int]:
+    """Return the two ends of a way to the master: to read, which does not block, and to write."""
+    to_read, to_write = os.pipe()
+    os.set_blocking(to_read, False)
+    with contextlib.suppress(OSError):  # over a user's share of such memory; it works without
+        fcntl.fcntl(to_write, fcntl.F_SETPIPE_SZ, 2 * LARGEST)
+    return to_read, to_write
 
 
 def pack(
@@ -90,50 +111,95 @@ def pack(
     payload: bytes = b"",
 ) -> bytes:
     """Return a message's bytes."""
-    return HEADER.pack(kind, flags, serial, first, second, third, value) + payload
+    return HEADER.pack(kind, flags, len(payload), serial, first, second, third, value) + payload
 
 
-def send(end: socket.socket, data: bytes, descriptor: int = -1) -> None:
-    """Send one packed message, with a descriptor or without."""
-    if descriptor < 0:
-        end.send(data)
-        return
-    end.sendmsg([data], [(_SOCKET, _RIGHTS, _DESCRIPTOR.pack(descriptor))])
+def send(end: socket.socket, messages: list[bytes], descriptors: list[int]) -> None:
+    """Send packed messages to a worker in one packet; descriptors, in order, are CONNECTs'."""
+    if descriptors:
+        rights = struct.pack(f"{len(descriptors)}i", *descriptors)
+        end.sendmsg(messages, [(_SOCKET, _RIGHTS, rights)])
+    else:
+        end.sendmsg(messages)
+
+
+def write(to_write: int, message: bytes) -> None:
+    """Tell the master, which always reads; so to wait for room in the pipe cannot last."""
+    written = os.write(to_write, message)
+    while written < len(message):  # a signal came in between
+        message = message[written:]
+        written = os.write(to_write, message)
 
 
 class Receiver:
-    """Receives messages into one buffer of its own."""
+    """Receives packets in a worker, into one buffer of its own."""
 
     def __init__(self, end: socket.socket) -> None:
         self.end = end
         self.buffer = bytearray(LARGEST + HEADER.size)
 
-    def receive(self, want_descriptor: bool = True) -> Message | None:
-        """Receive one message; None when the other side is gone.
-
-        Parameters
-        ----------
-        want_descriptor : bool
-            False is cheaper, and right where no descriptors are sent.
+    def receive(self) -> list[Message] | None:
+        """Receive the messages of one packet; None when the master is gone.
 
         Raises
         ------
         BlockingIOError
             The socket does not block and nothing is there.
         """
-        descriptor = -1
         try:
-            if want_descriptor:
-                size, control, _, _ = self.end.recvmsg_into(
-                    [self.buffer], _SPACE, socket.MSG_CMSG_CLOEXEC
-                )
-                if control:
-                    descriptor = _DESCRIPTOR.unpack(control[0][2])[0]
-            else:
-                size = self.end.recv_into(self.buffer)
+            size, control, _, _ = self.end.recvmsg_into(
+                [self.buffer], _SPACE, socket.MSG_CMSG_CLOEXEC
+            )
         except ConnectionResetError:
             return None
         if size == 0:
             return None
-        payload = bytes(self.buffer[HEADER.size : size]) if size > HEADER.size else b""
-        return Message._make((*HEADER.unpack_from(self.buffer), payload, descriptor))
+        # Of more than we have room for, the kernel gives the first ones.
+        rights = control[0][2] if control else b""
+        descriptors = iter(struct.unpack(f"{len(rights) // 4}i", rights))
+        return _unpack(self.buffer, size, descriptors)[0]
+
+
+class Reports:
+    """Receives in the master what one worker writes."""
+
+    def __init__(self, to_read: int) -> None:
+        self.to_read = to_read
+        self.data = b""  # the beginning of a message
+
+    def receive(self) -> list[Message] | None:
+        """Receive all that is there; None when the worker is gone.
+
+        Raises
+        ------
+        BlockingIOError
+            Nothing is there.
+        """
+        data = os.read(self.to_read, _READ)
+        if not data:
+            return None
+        if self.data:
+            data = self.data + data
+        messages, end = _unpack(data, len(data), _NO_DESCRIPTORS)
+        self.data = data[end:]
+        return messages
+
+
+def _unpack(
+    data: bytes | bytearray, size: int, descriptors: Iterator[int]
+) -> tuple[list[Message], int]:
+    """Return the whole messages in the first bytes of `data`, and where they end."""
+    messages = []
+    start, begin = 0, HEADER.size
+    while begin <= size:
+        kind, flags, length, serial, first, second, third, value = HEADER.unpack_from(data, start)
+        end = begin + length
+        if end > size:
+            break
+        payload = bytes(data[begin:end]) if length else b""
+        descriptor = next(descriptors, -1) if kind == CONNECT else -1
+        messages.append(
+            Message(kind, flags, serial, first, second, third, value, payload, descriptor)
+        )
+        start, begin = end, end + HEADER.size
+    return messages, start

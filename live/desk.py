@@ -112,6 +112,7 @@ class Desk:
         self.free = list(range(CAPACITY - 1, -1, -1))
         self.by_ticket: dict[int, Connection] = {}
         self.by_serial: dict[int, Connection] = {}
+        self.handing: list[Connection] = []  # in this turn, if there is a trace
         self.refusals: list[tuple[float, int, int]] = []
         self.hooks: dict[int, Callable[[int, channel.Message], None]] = {}
 
@@ -167,12 +168,16 @@ class Desk:
             rows.size[ticket] = request.number(b"size", math.nan)
         self.core.attempts[ticket] = 0  # the ticket had another request before
         now = connection.read = time.monotonic()
-        self._act(ticket, dispatch.arrive(self.core, self.policy, now, ticket), now)
+        answer = dispatch.arrive(self.core, self.policy, now, ticket)
+        if answer >= 0:
+            self._hand(connection, ticket, answer)
+        else:
+            self._act(ticket, answer, now)
 
     def _act(self, ticket: int, answer: int, now: float) -> None:
         """Do what the dispatcher says about a request."""
         if answer >= 0:
-            self._hand(ticket, int(answer))
+            self._hand(self.by_ticket[ticket], ticket, int(answer))
         elif answer == SHED:
             self.counts["shed"] += 1
             self._refuse(ticket, 503)
@@ -184,8 +189,7 @@ class Desk:
         else:
             assert answer == HOLD
 
-    def _hand(self, ticket: int, worker: int) -> None:
-        connection = self.by_ticket[ticket]
+    def _hand(self, connection: Connection, ticket: int, worker: int) -> None:
         connection.worker = worker
         connection.decided = decided = time.monotonic()
         serial = connection.serial
@@ -197,8 +201,18 @@ class Desk:
             message = channel.pack(
                 channel.CONNECT, serial, decided, ticket, flags=self.family, payload=connection.data
             )
-            self.crew.send(worker, message, connection.sock)
-        connection.handed = time.monotonic()
+            self.crew.hand(worker, message, connection.sock)
+        if self.journal.trace is not None:
+            self.handing.append(connection)
+
+    def flush(self) -> None:
+        """Send to workers what this turn of the loop has decided: one packet each."""
+        self.crew.flush()
+        if self.handing:
+            now = time.monotonic()
+            for connection in self.handing:
+                connection.handed = now
+            self.handing.clear()
 
     def _send_task(self, worker: int, serial: int, ticket: int, payload: bytes) -> None:
         """Send a request itself, in as many messages as it takes."""
@@ -206,7 +220,7 @@ class Desk:
             part = payload[start : start + channel.LARGEST]
             is_last = start + channel.LARGEST >= len(payload)
             flags = channel.LAST if is_last else 0
-            self.crew.send(
+            self.crew.hand(
                 worker, channel.pack(channel.TASK, serial, 0.0, ticket, flags=flags, payload=part)
             )
 
@@ -215,12 +229,13 @@ class Desk:
         while ticket != NONE:
             ticket = int(ticket)
             now = time.monotonic()
-            if self.by_ticket[ticket].is_reset():  # its client has gone while it was held
+            connection = self.by_ticket[ticket]
+            if connection.is_reset():  # its client has gone while it was held
                 self.counts["client_left"] += 1
                 dispatch.cancel(self.core, now, ticket)
                 self.front.close(self._forget(ticket))
             else:
-                self._hand(ticket, worker)
+                self._hand(connection, ticket, worker)
             ticket = dispatch.pull(self.core, self.policy, now, worker)
 
     def _forget(self, ticket: int) -> Connection:
@@ -360,20 +375,19 @@ class Desk:
         self.counts["answered" if is_answered else "closed_unanswered"] += 1
         if is_answered:
             self.journal.tally.add(index, now - connection.read)
-        self._write_down(
-            connection, index, record.ANSWERED if is_answered else record.WASTED, message, now
-        )
+        if self.journal.trace is not None:
+            ending = record.ANSWERED if is_answered else record.WASTED
+            self._write_down(connection, index, ending, message, now)
         if self.by_message:
             self.front.write(connection, message.payload)
         # The core must be done with the ticket before it can be given to another request.
         pulled = dispatch.complete(self.core, self.policy, now, index, connection.ticket)
         self._forget(connection.ticket)
-        if self.by_message and (is_closed or message.flags & channel.LAST):
-            self.front.end_written(connection)
-        elif self.by_message:
-            self.front.next_request(connection)
-        elif is_closed or message.flags & channel.LAST:
-            self.front.close(connection)
+        is_over = is_closed or message.flags & channel.LAST
+        if self.by_message:
+            (self.front.end_written if is_over else self.front.next_request)(connection)
+        elif is_over:
+            self.front.drop(connection)
         else:
             connection.data = b""
             self.by_serial[connection.serial] = connection

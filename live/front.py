@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import math
 import resource
 import select
 import socket
@@ -142,9 +141,9 @@ class Front:
 
     def _await(self, connection: Connection) -> None:
         """Read a request, now or when it comes."""
-        connection.deadline = connection.accepted + self.head_s
-        self.reading[connection.serial] = connection
         if not self._read(connection):
+            connection.deadline = connection.accepted + self.head_s
+            self.reading[connection.serial] = connection
             self._watch(connection, self._read)
 
     def expire(self, now: float) -> None:
@@ -196,7 +195,10 @@ class Front:
             return True
         if self.whole:
             return self._read_whole(connection)
-        if not connection.is_enough:
+        request = connection.head
+        if request is None:
+            return False
+        if len(connection.data) < request.total and not connection.is_enough:
             return False
         self._pass_on(connection)
         return True
@@ -223,8 +225,9 @@ class Front:
         return True
 
     def _pass_on(self, connection: Connection) -> None:
-        self._unwatch(connection)
-        del self.reading[connection.serial]
+        if connection.is_watched:
+            self._unwatch(connection)
+        self.reading.pop(connection.serial, None)
         self.arrive(connection)
 
     def refuse(self, connection: Connection, status: int) -> None:
@@ -322,14 +325,17 @@ class Front:
         self.close(connection)
         return True
 
+    def drop(self, connection: Connection) -> None:
+        """Close a connection that nothing is awaited of: a worker has answered it."""
+        connection.sock.close()
+        self.n_open -= 1
+
     def close(self, connection: Connection) -> None:
         """Close a connection, wherever it is."""
         self._unwatch(connection)
         self.reading.pop(connection.serial, None)
         self.lingering.pop(connection.serial, None)
-        connection.sock.close()
-        self.n_open -= 1
-        connection.deadline = math.inf
+        self.drop(connection)
 
     def close_all(self) -> None:
         """Close the listener and what is being read or refused."""

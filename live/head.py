@@ -5,6 +5,7 @@ the head, the method, and single fields, so it is lenient on purpose: it must ne
 head that cannot come, and never stumble over one.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from urllib.parse import unquote_plus
@@ -23,6 +24,7 @@ LARGEST_BODY = 65_536
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _LONGEST_METHOD = 32
+_ADDRESSES = 4096  # whose hashes are remembered
 MOST_PARAMETERS = 64  # of a query that are looked at
 
 KeyOf = Callable[["Head", str], int]
@@ -199,7 +201,8 @@ def key_source(source: str) -> KeyOf:
     if kind == "none" and not name:
         return lambda _head, _address: -1
     if kind == "ip" and not name:
-        return lambda _, address: hash_string(address)
+        of_address = functools.lru_cache(_ADDRESSES)(hash_string)
+        return lambda _, address: of_address(address)
     lower = name.lower().encode("utf-8", "surrogateescape")
     exact = name.encode("utf-8", "surrogateescape")
     if kind == "cookie" and name:

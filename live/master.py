@@ -142,10 +142,12 @@ class Master:
         if now >= self.next_tick or self.signals:
             self.next_tick = now + TICK_S
             self._tick(now)
+            self.desk.flush()
         for descriptor, events in self.poller.poll(TICK_S):
             handler = self.handlers.get(descriptor)
             if handler is not None:  # else closed by an earlier event of this turn
                 handler(events)
+        self.desk.flush()
 
     def _tick(self, now: float) -> None:
         """Do what need not be done at once."""

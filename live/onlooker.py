@@ -28,6 +28,9 @@ class Onlooker:
     def tick(self, now: float) -> None:
         """Nothing is put off."""
 
+    def flush(self) -> None:
+        """Nothing is handed over."""
+
     def close(self) -> None:
         """Nothing is open."""
 

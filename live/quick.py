@@ -2,11 +2,13 @@
 
 A compiled engine reads an element of an array in a nanosecond; the interpreter needs eighty, and
 gets a NumPy number that is slow to compute with. A memoryview of the same memory needs half of
-that and gives a plain number. So the live master runs the same functions on memoryviews.
+that, a list a fifth, and both give a plain number. So the live master runs the same functions on
+lists where there is an element a worker, and on memoryviews where there is one a request.
 
-A policy of somebody else may use any array operation, and may have a bug: it sees arrays and runs
-behind the guard of `lbsim.checked`. The shipped ones have passed the contract test, also on
-memoryviews (`tests/live/test_quick.py`), and need neither.
+A policy of somebody else may use any array operation, and may have a bug: it sees arrays, so that
+the dispatcher has memoryviews of the same memory, and runs behind the guard of `lbsim.checked`.
+The shipped ones have passed the contract test, also in this form (`tests/live/test_quick.py`),
+and need neither.
 """
 
 from typing import Any
@@ -19,11 +21,11 @@ from lbsim.policy import Policy
 
 __all__ = ["is_shipped", "prepared", "quick", "quick_rows"]
 
-_ARRAYS = (
-    "count", "up", "is_up", "ready", "in_flight", "seen", "slots", "latency", "index", "place",
-    "attempts", "handed",
+_OF_WORKERS = (
+    "count", "up", "is_up", "ready", "in_flight", "seen", "slots", "latency", "index"
 )  # fmt: skip
-_SEEN = ("up", "is_up", "in_flight", "slots", "weight", "latency", "index")
+_OF_TICKETS = ("place", "attempts", "handed")
+_SMALL = 4096  # a list needs several times the memory of an array
 
 
 def is_shipped(policy: Policy) -> bool:
@@ -51,7 +53,7 @@ def _quicken(policy: Policy) -> None:
         if isinstance(value, Policy):
             _quicken(value)
         elif isinstance(value, np.ndarray):
-            setattr(policy, name, _view(value))
+            setattr(policy, name, value.tolist() if value.size <= _SMALL else _view(value))
 
 
 def quick_rows(requests: Requests) -> Requests:
@@ -61,12 +63,20 @@ def quick_rows(requests: Requests) -> Requests:
 
 
 def quick(core: Core, policy: Policy) -> Core:
-    """Return the same core seen through memoryviews, and so, if it is shipped, by its policy."""
-    views: Any = {name: _view(getattr(core, name)) for name in _ARRAYS}
-    lists: Any = {name: _view(column) for name, column in core.queues._asdict().items()}
-    seen: Any = {}
+    """Return the same core in plain lists and memoryviews, and so, if it is shipped, its policy.
+
+    The core that was given is not to be used any more.
+    """
+    views: Any = {name: _view(getattr(core, name)) for name in _OF_TICKETS}
+    queues: Any = {name: _view(column) for name, column in core.queues._asdict().items()}
+    shown = core.shown
     if is_shipped(policy):
-        seen = {name: _view(getattr(core.shown, name)) for name in _SEEN}
-    return core._replace(
-        queues=core.queues._replace(**lists), shown=core.shown._replace(**seen), **views
-    )
+        views |= {name: getattr(core, name).tolist() for name in _OF_WORKERS}
+        queues |= {name: getattr(core.queues, name).tolist() for name in ("first", "last")}
+        if core.seen is core.in_flight:
+            views["seen"] = views["in_flight"]
+        seen = {name: views[name] for name in ("up", "is_up", "slots", "latency", "index")}
+        shown = shown._replace(**seen, in_flight=views["seen"], weight=shown.weight.tolist())
+    else:
+        views |= {name: _view(getattr(core, name)) for name in _OF_WORKERS}
+    return core._replace(queues=core.queues._replace(**queues), shown=shown, **views)

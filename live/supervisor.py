@@ -4,6 +4,7 @@ The supervisor knows processes and channels; what a death means for requests is 
 business, told through `Owner`.
 """
 
+import contextlib
 import math
 import mmap
 import os
@@ -60,8 +61,9 @@ class Worker:
         self.pid = -1
         self.pidfd = -1
         self.end: socket.socket | None = None
-        self.receiver: channel.Receiver | None = None
+        self.reports: channel.Reports | None = None
         self.outbox: deque[tuple[bytes, socket.socket | None]] = deque()
+        self.is_full = False  # its channel takes no more just now
         self.born = self.beat = self.restart_at = 0.0
         self.crashes = 0
         self.failed_boots = 0
@@ -164,6 +166,7 @@ class Supervisor:
         self.reload_queue: deque[int] = deque()
         self.reloading = -1
         self.is_stopping = False
+        self.due: list[Worker] = []  # whose outbox is to be sent at the end of this turn
 
     # --- the loop's call -------------------------------------------------------------------
 
@@ -209,22 +212,28 @@ class Supervisor:
         orders = worker.Orders(
             self.load, w.index, os.getpid(), self.needs_ack, self.door, self.cookie, self.ledger
         )
+        to_read = to_write = -1
         try:
             mine, theirs = channel.pair()
+            to_read, to_write = channel.pipe()
             pid = os.fork()
         except OSError as error:  # no process or no descriptor to be had just now
+            for descriptor in (to_read, to_write):
+                if descriptor >= 0:
+                    os.close(descriptor)
             self.owner.log("not_spawned", worker=w.index, reason=str(error))
             w.restart_at = now + NO_FORK_S
             return
         if pid == 0:
             # Keep no sibling's channel, no client's socket: they would never see an end.
-            keep = [theirs.fileno()] + ([] if self.door is None else [self.door.fileno()])
-            _close_all_but(keep)
-            worker.run(theirs, orders)
+            keep = [theirs.fileno(), to_write]
+            _close_all_but(keep + ([] if self.door is None else [self.door.fileno()]))
+            worker.run(theirs, to_write, orders)
         theirs.close()
+        os.close(to_write)
         mine.setblocking(False)
         w.pid, w.end, w.state = pid, mine, BOOTING
-        w.receiver = channel.Receiver(mine)
+        w.reports = channel.Reports(to_read)
         w.pidfd = os.pidfd_open(pid)
         w.born = w.beat = now
         w.has_served = False
@@ -232,20 +241,24 @@ class Supervisor:
         w.leave_by = math.inf
         w.health = Health()
         self._watch(w.pidfd, select.EPOLLIN, lambda _: self.reap_worker(w))
-        self._watch(mine.fileno(), select.EPOLLIN, lambda events: self._talk(w, events))
+        self._watch(to_read, select.EPOLLIN, lambda _: self._talk(w))
         self.owner.log("spawned", worker=w.index, pid=pid)
 
     def reap_worker(self, w: Worker) -> None:
         """A worker's process has ended: bury it, hear its last words, plan the next."""
         assert w.end is not None
+        assert w.reports is not None
         now = time.monotonic()
-        while self._listen(w):  # what it said before it died still holds
-            pass
+        with contextlib.suppress(BlockingIOError):  # its child may still hold the other end
+            while self._listen(w):  # what it said before it died still holds
+                pass
         _, status = os.waitpid(w.pid, 0)
-        for descriptor in (w.pidfd, w.end.fileno()):
-            self.poller.unregister(descriptor)
-            del self.handlers[descriptor]
-        os.close(w.pidfd)
+        if w.is_full:
+            w.is_full = False
+            self._unwatch(w.end.fileno())
+        for descriptor in (w.pidfd, w.reports.to_read):
+            self._unwatch(descriptor)
+            os.close(descriptor)
         w.end.close()
         w.outbox.clear()
         was, w.state = w.state, DOWN
@@ -331,60 +344,82 @@ class Supervisor:
 
     # --- channels --------------------------------------------------------------------------
 
-    def send(self, index: int, data: bytes, sock: socket.socket | None = None) -> None:
-        """Send a message to a worker, at once or when its channel has room."""
+    def hand(self, index: int, message: bytes, sock: socket.socket | None = None) -> None:
+        """Send a message to a worker, maybe with a socket, when this turn ends (`flush`)."""
         w = self.workers[index]
-        assert w.end is not None
         if not w.outbox:
-            try:
-                channel.send(w.end, data, -1 if sock is None else sock.fileno())
-                return
-            except BlockingIOError:
-                self.poller.modify(w.end.fileno(), select.EPOLLIN | select.EPOLLOUT)
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # dead: the pidfd tells, and its requests go elsewhere
-        w.outbox.append((data, sock))
+            self.due.append(w)
+        w.outbox.append((message, sock))
+
+    def send(self, index: int, message: bytes) -> None:
+        """Send a message to a worker at once, or when its channel has room."""
+        self.hand(index, message)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is due to workers, in one packet each."""
+        due, self.due = self.due, []
+        for w in due:
+            if not w.is_full and not self._flush(w):
+                assert w.end is not None
+                w.is_full = True
+                self._watch(w.end.fileno(), select.EPOLLOUT, lambda _, w=w: self._room(w))
 
     def _flush(self, w: Worker) -> bool:
-        """Send what waits; return whether all of it has left."""
+        """Send what waits; return whether no more than a dead worker keeps it from leaving."""
         assert w.end is not None
-        while w.outbox:
-            data, sock = w.outbox[0]
+        outbox = w.outbox
+        while outbox:
+            messages: list[bytes] = []
+            descriptors: list[int] = []
+            taken = size = 0
+            for message, sock in outbox:
+                size += len(message)
+                if taken and (taken == channel.MOST or size > channel.LARGEST):
+                    break
+                taken += 1
+                if sock is None:
+                    messages.append(message)
+                elif sock.fileno() >= 0:  # a client that is answered already has no socket
+                    messages.append(message)
+                    descriptors.append(sock.fileno())
             try:
-                # A client that is answered already has no socket any more.
-                if sock is None or sock.fileno() >= 0:
-                    channel.send(w.end, data, -1 if sock is None else sock.fileno())
+                if messages:
+                    channel.send(w.end, messages, descriptors)
             except BlockingIOError:
                 return False
             except (BrokenPipeError, ConnectionResetError):
-                return False  # dead: the pidfd tells, and its requests go elsewhere
-            w.outbox.popleft()
+                return True  # the pidfd tells, and its requests go elsewhere
+            if taken == len(outbox):
+                outbox.clear()
+            else:
+                for _ in range(taken):
+                    outbox.popleft()
         return True
 
-    def _talk(self, w: Worker, events: int) -> None:
-        if not w.is_alive or w.end is None:
-            return
-        if events & select.EPOLLOUT and self._flush(w):
-            self.poller.modify(w.end.fileno(), select.EPOLLIN)
-        # One message a turn: if there are more, epoll says so again, which is cheaper than to
-        # be told by an error that there are none.
-        if not self._listen(w) and events & select.EPOLLHUP:
-            self.poller.modify(w.end.fileno(), 0)  # its end; the pidfd follows
+    def _room(self, w: Worker) -> None:
+        """A worker's channel has room again."""
+        if w.is_full and self._flush(w):
+            assert w.end is not None
+            w.is_full = False
+            self._unwatch(w.end.fileno())
+
+    def _talk(self, w: Worker) -> None:
+        if w.is_alive and w.reports is not None and not self._listen(w):
+            self.poller.modify(w.reports.to_read, 0)  # its end; the pidfd follows
 
     def _listen(self, w: Worker) -> bool:
-        """Take one message; say whether there was one."""
-        assert w.receiver is not None
-        try:
-            message = w.receiver.receive(False)
-        except BlockingIOError:
+        """Take what a worker has written; say whether there may be more."""
+        assert w.reports is not None
+        messages = w.reports.receive()
+        if messages is None:
             return False
-        if message is None:
-            return False
-        if message.kind < channel.BEAT and message.kind != channel.READY:
-            w.has_served = True
-            self.owner.worker_says(w.index, message)
-        else:
-            self._hear(w, message)
+        for message in messages:
+            if message.kind < channel.BEAT and message.kind != channel.READY:
+                w.has_served = True
+                self.owner.worker_says(w.index, message)
+            else:
+                self._hear(w, message)
         return True
 
     def _hear(self, w: Worker, message: channel.Message) -> None:
@@ -418,6 +453,10 @@ class Supervisor:
     def _watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
         self.handlers[descriptor] = handler
         self.poller.register(descriptor, events)
+
+    def _unwatch(self, descriptor: int) -> None:
+        self.poller.unregister(descriptor)
+        del self.handlers[descriptor]
 
 
 def _close_all_but(keep: list[int]) -> None:

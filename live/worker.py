@@ -31,7 +31,8 @@ __all__ = ["BUSY", "Door", "Orders", "hooks", "run"]
 BEAT_S = 0.5
 BUSY = struct.Struct("<d")
 """What a heartbeat has besides: seconds in which the loop was not waiting."""
-HANDOVERS_A_TURN = 32  # as many messages as libuv, and so Node's worker, reads in one turn
+HANDOVERS_A_TURN = 32  # as many messages as libuv, and so Node's worker, reads in one turn,
+# but a packet of the channel is taken whole
 _STREAM, _TCP = int(socket.SOCK_STREAM), int(socket.IPPROTO_TCP)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1
@@ -85,8 +86,8 @@ class Orders(NamedTuple):
     whose handler was called is 1."""
 
 
-def run(end: socket.socket, orders: Orders) -> None:
-    """Serve until told to leave; never returns."""
+def run(end: socket.socket, to_master: int, orders: Orders) -> None:
+    """Serve until told to leave; never returns. What `channel` has is `end` and `to_master`."""
     status = 1
     try:
         _die_with(orders.master)
@@ -98,14 +99,12 @@ def run(end: socket.socket, orders: Orders) -> None:
         os.environ["LIVE_WORKER"] = str(orders.index)
         clock = IdleClock()
         with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(clock)) as runner:
-            runner.run(_serve(end, orders, clock))
+            runner.run(_serve(end, to_master, orders, clock))
         status = 0
     except BaseException:
         text = traceback.format_exc()
         try:
-            end.setblocking(True)
-            report = channel.pack(channel.FAILED, payload=text[-32_000:].encode())
-            channel.send(end, report)
+            channel.write(to_master, channel.pack(channel.FAILED, payload=text[-32_000:].encode()))
         except OSError:
             sys.stderr.write(text)
     finally:
@@ -129,10 +128,10 @@ def _load(load: str | Callable[[], Any]) -> Any:
     return app
 
 
-async def _serve(end: socket.socket, orders: Orders, clock: IdleClock) -> None:
+async def _serve(end: socket.socket, to_master: int, orders: Orders, clock: IdleClock) -> None:
     from live.asgi import Server
 
-    work = Worker(end, orders, clock)
+    work = Worker(end, to_master, orders, clock)
     server = Server(_load(orders.load), work, orders.cookie)
     await server.start()
     await work.serve(server)
@@ -142,8 +141,11 @@ async def _serve(end: socket.socket, orders: Orders, clock: IdleClock) -> None:
 class Worker:
     """Takes handovers and reports on them (`live.asgi.Listener`)."""
 
-    def __init__(self, end: socket.socket, orders: Orders, clock: IdleClock) -> None:
+    def __init__(
+        self, end: socket.socket, to_master: int, orders: Orders, clock: IdleClock
+    ) -> None:
         self.end = end
+        self.to_master = to_master
         self.clock = clock
         self.index = orders.index
         self.needs_ack = orders.needs_ack
@@ -182,35 +184,36 @@ class Worker:
     def tell(self, message: bytes) -> None:
         """Send a message to the master."""
         try:
-            self.end.send(message)
-        except BlockingIOError:
-            # The master is behind. It always reads, so waiting for it cannot last.
-            self.end.setblocking(True)
-            self.end.send(message)
-            self.end.setblocking(False)
+            channel.write(self.to_master, message)
         except OSError:
             os._exit(1)  # no master: nobody is left to serve for
 
     # --- what the master says --------------------------------------------------------------
 
     def _listen(self) -> None:
-        try:
-            for _ in range(self.most):
-                message = self.receiver.receive()
-                if message is None:
-                    os._exit(0)
-                if message.kind == channel.CONNECT:
-                    self._take(message)
-                elif message.kind == channel.TASK:
-                    self._take_task(message)
-                elif message.kind == channel.DRAIN:
-                    self.is_leaving = True
-                    self._shut()
-                    self._leave_if_idle()
-                elif message.kind in hooks:
-                    hooks[message.kind](message)
-        except BlockingIOError:
-            return
+        taken = 0
+        while taken < self.most:
+            try:
+                messages = self.receiver.receive()
+            except BlockingIOError:
+                return
+            if messages is None:
+                os._exit(0)
+            taken += len(messages)
+            for message in messages:
+                self._hear(message)
+
+    def _hear(self, message: channel.Message) -> None:
+        if message.kind == channel.CONNECT:
+            self._take(message)
+        elif message.kind == channel.TASK:
+            self._take_task(message)
+        elif message.kind == channel.DRAIN:
+            self.is_leaving = True
+            self._shut()
+            self._leave_if_idle()
+        elif message.kind in hooks:
+            hooks[message.kind](message)
 
     def _take(self, message: channel.Message) -> None:
         now = time.monotonic()
@@ -350,6 +353,7 @@ class Worker:
             channel.HEADER.pack(
                 kind,
                 flags,
+                len(payload),
                 exchange.serial,
                 exchange.accepted,
                 exchange.started,

@@ -269,10 +269,17 @@ def _open(core: Core, worker: int) -> bool:
 def _any_open(core: Core, policy: Policy, request: Request) -> int:
     """Find a worker for a request that the policy would hold: the law forbids it to wait."""
     n_up = core.count[N_UP]
+    first = core.count[CURSOR]
+    in_flight, slots, ready = core.in_flight, core.slots, core.ready
+    needs_ack, choosy = core.settings.needs_ack, core.settings.choosy
     for step in range(n_up):
-        worker = core.up[(core.count[CURSOR] + step) % n_up]
-        if _open(core, worker) and (not core.settings.choosy or policy.may_take(worker, request)):
-            core.count[CURSOR] = (core.count[CURSOR] + step + 1) % n_up
+        worker = core.up[(first + step) % n_up]
+        if (  # `_open`, written out: for the live master a call for each worker is dear
+            in_flight[worker] < slots[worker]
+            and (ready[worker] or not needs_ack)
+            and (not choosy or policy.may_take(worker, request))
+        ):
+            core.count[CURSOR] = (first + step + 1) % n_up
             return worker
     return NONE
 
