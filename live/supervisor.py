@@ -361,9 +361,7 @@ class Supervisor:
         due, self.due = self.due, []
         for w in due:
             if not w.is_full and not self._flush(w):
-                assert w.end is not None
-                w.is_full = True
-                self._watch(w.end.fileno(), select.EPOLLOUT, lambda _, w=w: self._room(w))
+                self._await_room(w)
 
     def _flush(self, w: Worker) -> bool:
         """Send what waits; return whether no more than a dead worker keeps it from leaving."""
@@ -397,12 +395,18 @@ class Supervisor:
                     outbox.popleft()
         return True
 
-    def _room(self, w: Worker) -> None:
-        """A worker's channel has room again."""
-        if w.is_full and self._flush(w):
-            assert w.end is not None
-            w.is_full = False
-            self._unwatch(w.end.fileno())
+    def _await_room(self, w: Worker) -> None:
+        """Go on with a worker's outbox when its channel has room."""
+        assert w.end is not None
+        end = w.end.fileno()
+
+        def has_room(_: int) -> None:
+            if self._flush(w):
+                w.is_full = False
+                self._unwatch(end)
+
+        w.is_full = True
+        self._watch(end, select.EPOLLOUT, has_room)
 
     def _talk(self, w: Worker) -> None:
         if w.is_alive and w.reports is not None and not self._listen(w):

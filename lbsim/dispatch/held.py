@@ -7,19 +7,19 @@ policy chose it while it was full); list 2n is the central queue.
 from lbsim import queues
 from lbsim.dispatch.core import FRONT_SERIAL, IDLE, N_HELD, Core
 from lbsim.dispatch.sight import request_of
-from lbsim.policy import HOLD, SHED, Policy
+from lbsim.policy import HOLD, SHED, Policy, Request
 from lbsim.queues import NONE
 
 __all__ = ["first_for", "hold", "sort_by_serial", "to_the_front", "unhold", "unhold_all_for"]
 
 
-def hold(core: Core, policy: Policy, now: float, ticket: int, line: int) -> int:
+def hold(core: Core, policy: Policy, request: Request, ticket: int, line: int) -> int:
     """Let a ticket wait in a list. Return `HOLD`, or `SHED` where the master holds too many."""
     limit = core.settings.queue_limit
     if limit >= 0 and core.count[N_HELD] >= limit:
         return SHED
     if core.settings.ranked:
-        core.queues.rank[ticket] = policy.rank(request_of(core, now, ticket))
+        core.queues.rank[ticket] = policy.rank(request)
     queues.push(core.queues, line, ticket, core.settings.ranked)
     core.place[ticket] = line
     core.count[N_HELD] += 1

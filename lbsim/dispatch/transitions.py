@@ -239,21 +239,21 @@ def pull(core: Core, policy: Policy, now: float, worker: int) -> int:
 
 def _assign(core: Core, policy: Policy, now: float, ticket: int) -> int:
     """Ask the policy, check its answer and act on it."""
-    if core.count[N_UP] == 0:
-        return hold(core, policy, now, ticket, 2 * len(core.in_flight))
     request = request_of(core, now, ticket)
+    if core.count[N_UP] == 0:
+        return hold(core, policy, request, ticket, 2 * len(core.in_flight))
     worker = policy.choose(request, view(core, now))
     core.count[CHOICE] = worker
     if worker == HOLD:
         worker = _any_open(core, policy, request)
         if worker == NONE:
-            return hold(core, policy, now, ticket, 2 * len(core.in_flight))
+            return hold(core, policy, request, ticket, 2 * len(core.in_flight))
     elif worker == SHED:
         return SHED
     elif worker < 0 or worker >= len(core.in_flight) or not core.is_up[worker]:
         return BAD_CHOICE
     if not _open(core, worker):
-        return hold(core, policy, now, ticket, len(core.in_flight) + worker)
+        return hold(core, policy, request, ticket, len(core.in_flight) + worker)
     _hand(core, now, worker, ticket)
     return worker
 
