@@ -84,7 +84,7 @@ def calibrate(
     say("calibrating: a busy worker")
     overrun, accepts = {}, []
     for regime, policy in REGIME_POLICIES.items():
-        gaps, accept = _busy(measured(policy, BUSY_WORKERS, mode), 0.12 * seconds)
+        gaps, accept = _busy(measured(policy, BUSY_WORKERS, mode), 0.2 * seconds)
         overrun[regime] = _spread(gaps)
         accepts.append(accept)
     worker_accept_s = accepts[0]
