@@ -47,6 +47,7 @@ WORKS = (0.002, 0.005, 0.010, 0.020)  # seconds, mixed at random
 BUSY_WORKERS = 4
 BUSY_LOAD = 0.9
 BURST = 80
+COLD = 100  # the first requests after a server's start, which take it longer, are not looked at
 SURELY_S = 0.002  # after which a request is surely at the master, and a worker surely idle
 QUANTILES = 101  # kept of each spread
 SPARSE_RATES = {40.0: 0.4, 160.0: 0.3, 640.0: 0.3}  # requests a second: the share of a turn
@@ -197,7 +198,7 @@ def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.nd
     """Return by how much each request occupied its worker beyond its work, and an accept."""
     rng = np.random.default_rng(1)
     rate = BUSY_LOAD * BUSY_WORKERS / float(np.mean(WORKS))
-    n = BURST + max(100, int(seconds * rate))
+    n = COLD + max(100, int(seconds * rate)) + BURST
     works = rng.permutation(np.resize(WORKS, n))
     is_burst = np.arange(n) >= n - BURST
     gaps = np.where(is_burst, 1e-5, rng.exponential(1.0 / rate, n))
@@ -210,7 +211,8 @@ def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.nd
         requests = rows.ticket[mine]
         overrun = np.diff(rows.ended[mine]) - works[requests][1:]
         waited = found.arrival[requests][1:] + SURELY_S < rows.ended[mine][:-1]
-        overruns.append(overrun[waited & ~is_burst[requests[1:]]])
+        warm = (requests[1:] >= COLD) & ~is_burst[requests[1:]]
+        overruns.append(overrun[waited & warm])
         if found.stamps is not None:
             steps.append(np.diff(np.sort(found.stamps["accepted"][mine[is_burst[requests]]])))
     # Connections taken in one turn of the loop follow each other without work between.
@@ -227,7 +229,9 @@ def _sparse(
     Both for each rate; and how slow the machine was in each turn, relative to the mean.
     """
     rng = np.random.default_rng(2)
-    gaps, rates, turns = [], [], []
+    top = max(SPARSE_RATES)
+    gaps = [rng.exponential(1.0 / top, COLD)]
+    rates, turns = [np.zeros(COLD)], [np.full(COLD, -1)]
     for turn in range(SPARSE_TURNS):
         for rate, share in SPARSE_RATES.items():
             n = max(10, int(seconds / SPARSE_TURNS * share * rate))

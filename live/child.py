@@ -1,4 +1,4 @@
-"""The master of a measurement, in a fresh interpreter: ``python -m live.child DIRECTORY``.
+"""The master of a measurement, in a fresh interpreter: ``python -m live.child DIRECTORY PARENT``.
 
 A notebook's kernel has threads and a running loop, so nothing may be forked from it. The policy
 and the application come by cloudpickle, in a file of a directory that only this user can read.
@@ -6,6 +6,7 @@ and the application come by cloudpickle, in a file of a directory that only this
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +43,10 @@ def main() -> int:
 
     from lbsim.errors import InputError, PolicyError
     from live.master import Master
+    from live.worker import die_with
 
+    # Who measures may be killed: then nobody would tell this master to stop.
+    die_with(int(sys.argv[2]), signal.SIGTERM)
     try:
         job: Job = cloudpickle.loads((place / "job").read_bytes())
         return Master(job.load, job.policy, **job.options).run()

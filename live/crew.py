@@ -54,7 +54,7 @@ class Crew:
         self._news = threading.Condition()
         self._is_over = False
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "live.child", str(place)],
+            [sys.executable, "-m", "live.child", str(place), str(os.getpid())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

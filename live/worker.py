@@ -26,7 +26,7 @@ from live.idle import IdleClock
 if TYPE_CHECKING:
     from live.asgi import Exchange, Server
 
-__all__ = ["BUSY", "Door", "Orders", "hooks", "run"]
+__all__ = ["BUSY", "Door", "Orders", "die_with", "hooks", "run"]
 
 BEAT_S = 0.5
 BUSY = struct.Struct("<d")
@@ -90,7 +90,7 @@ def run(end: socket.socket, to_master: int, orders: Orders) -> None:
     """Serve until told to leave; never returns. What `channel` has is `end` and `to_master`."""
     status = 1
     try:
-        _die_with(orders.master)
+        die_with(orders.master)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # A terminal's Ctrl-C and hang-up reach the whole group; the master decides who leaves.
@@ -111,9 +111,9 @@ def run(end: socket.socket, to_master: int, orders: Orders) -> None:
         os._exit(status)
 
 
-def _die_with(parent: int) -> None:
-    """Ask the kernel for SIGKILL when the master dies, even in the middle of blocking work."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with(parent: int, number: int = signal.SIGKILL) -> None:
+    """Ask the kernel for a signal when the parent dies, even in the middle of blocking work."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:  # it died before we asked
         os._exit(1)
 

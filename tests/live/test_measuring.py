@@ -1,11 +1,15 @@
 """A workload replayed for real: the same columns, the same choices, real faults."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
+from conftest import eventually, is_alive
 from nbclient import NotebookClient
 
 import live
@@ -300,3 +304,32 @@ def test_from_a_running_kernel_with_a_class_defined_in_a_cell():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in CELLS])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     assert notebook.cells[1].outputs[0]["text"] == "measured {2} 40\n"
+
+
+def test_who_is_killed_while_measuring_leaves_nobody_behind():
+    code = (
+        "import live, numpy as np\n"
+        "from lbsim import Workload, policies\n"
+        "work = Workload.from_arrays(np.arange(600) * 0.1, np.full(600, 0.01))\n"
+        "live.measure(work, policies.RoundRobin(), workers=2,"
+        " progress=lambda done: print(done, flush=True))\n"
+    )
+    root = str(Path(__file__).resolve().parents[2])
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": root},
+    ) as measuring:
+        assert measuring.stdout is not None
+        measuring.stdout.readline()  # requests are being sent
+        below = descendants(measuring.pid)
+        assert len(below) >= 3  # a master and its workers at least
+        measuring.kill()
+    eventually(lambda: not any(map(is_alive, below)), "nobody is left")
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [found for child in map(int, children) for found in (child, *descendants(child))]
