@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import lbsim
 from lbsim.cli import main
 
 
@@ -147,3 +148,10 @@ def test_importing_is_light():
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
     assert found.stderr == ""
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "lbsim", "--version"], capture_output=True, text=True, check=True
+    )
+    assert lbsim.__version__ in done.stdout
