@@ -63,6 +63,7 @@ BLIND = ("RoundRobin", "Random", "ConsistentHash")
 AWARE = ("LeastConnections", "PowerOfD:d=2", "CentralQueue", "BoundedQueue:k=2", "NodeCluster")
 NODES = {"Node": "rr", "Node SCHED_NONE": "none"}  # predicted by NodeCluster and SharedAccept
 KERNEL = ("shared", "reuseport")  # our own workers; the master has no say
+REVISION = 1  # of what is measured; runs of another one stay in the file, and are made again
 BATCH = 12  # runs between two calibrations
 REQUESTS = 5000
 REPLAYS = 200
@@ -154,7 +155,9 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
         open_jobs = [
             job
             for job in jobs()
-            if job.name not in done or (attempt == 1 and not done[job.name]["valid"])
+            if job.name not in done
+            or done[job.name]["revision"] != REVISION
+            or (attempt == 1 and not done[job.name]["valid"])
         ]
         while open_jobs:
             batch, open_jobs = open_jobs[:BATCH], open_jobs[BATCH:]
@@ -255,6 +258,7 @@ def compared(job: Job, run: MeasuredRun, costs: Calibration, realtime: bool) -> 
         **vars(job),
         "valid": run.lateness.is_valid and is_quiet and not is_stolen,
         "realtime": realtime,
+        "revision": REVISION,
         "blind": job.policy in (*BLIND, "reuseport"),
         "quantiles": json.loads(table[keep].to_json(orient="index", double_precision=6)),
         "request_error": far["request_error"],
@@ -281,11 +285,16 @@ def read(out: Path) -> list[dict[str, Any]]:
 
 def summary(rows: list[dict[str, Any]]) -> str:
     """Hold the runs against the marks."""
-    latest = {row["name"]: row for row in rows}  # a repeated run counts once, all are in the file
+    present = [row for row in rows if row["revision"] == REVISION]
+    latest = {
+        row["name"]: row for row in present
+    }  # a repeated run counts once, all are in the file
     valid = [row for row in latest.values() if row["valid"]]
+    noisy = len(present) - sum(row["valid"] for row in present)
     lines = [
-        f"{len(rows)} runs of {len(jobs())} planned; {len(rows) - sum(r['valid'] for r in rows)} "
-        "of them while the machine was noisy (reported, not counted below)"
+        f"{len(latest)} runs of {len(jobs())} planned",
+        f"not counted below: {noisy} while the machine was noisy, {len(rows) - len(present)} with "
+        "calibrations that were mended since",
     ]
     blind = [row for row in valid if row["blind"]]
     lines += ["", f"Choices that depend only on the order of arrivals: {len(blind)} runs"]

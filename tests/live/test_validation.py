@@ -27,7 +27,8 @@ def row(validation, policy, *, ratio=1.0, inside=True, seed=None, valid=True, lo
         "bare_ratio": 1.3,
     }  # fmt: skip
     return {
-        "name": job.name, **vars(job), "valid": valid, "blind": policy in validation.BLIND,
+        "name": job.name, **vars(job), "valid": valid,
+        "revision": validation.REVISION, "blind": policy in validation.BLIND,
         "quantiles": dict.fromkeys(("p50", "p90", "p99", "p99.9"), quantile),
         "request_error": 2e-4, "same_worker": 1.0, "ks": 0.01, "bare_ks": 0.1,
     }  # fmt: skip
@@ -51,11 +52,12 @@ def test_the_summary_counts_what_is_valid_and_reports_the_rest(validation):
         row(validation, "RoundRobin", ratio=1.20, load=0.5),
         row(validation, "CentralQueue", inside=False, p99=0.05),
         row(validation, "PowerOfD:d=2", ratio=9.0, valid=False),
+        row(validation, "Random", ratio=9.0) | {"revision": -1},
         *[row(validation, "CentralQueue", ratio=1.0 + 0.002 * s, seed=s) for s in range(1, 11)],
     ]
     text = validation.summary(rows)
-    assert "14 runs" in text
-    assert "1 of them while the machine was noisy" in text
+    assert "14 runs of" in text
+    assert "1 while the machine was noisy, 1 with calibrations that were mended since" in text
     assert "order of arrivals: 2 runs" in text
     assert "p99    within ± 5% in  50.0% of the runs" in text
     assert "p99    inside the 95 % prediction interval in   0.0%" in text
