@@ -308,7 +308,7 @@ def _child(command: list[str], environment: dict[str, str]) -> tuple[float, floa
 
 
 STREAM = """
-import json, resource, sys, time
+import json, sys, time
 import lbsim
 n = int(sys.argv[1])
 cluster = lbsim.Cluster(16)
@@ -319,7 +319,9 @@ begin, used = time.perf_counter(), time.process_time()
 summary = lbsim.simulate(
     workload, lbsim.policies.PowerOfD(2), cluster, engine="ENGINE", keep="summary")
 seconds, used = time.perf_counter() - begin, time.process_time() - used
-kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+# Not ru_maxrss: that of a child begins with what its parent had.
+with open("/proc/self/status") as status:
+    kilobytes = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 print(json.dumps({
     "seconds": seconds, "used": used, "megabytes": kilobytes / 1024, "n": len(summary)}))
 """
