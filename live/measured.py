@@ -141,14 +141,17 @@ def record_of(
     rows = rows[np.lexsort((rows["handed"], rows["id"]))]
     # The master stamps when it is back from passing the socket: the worker may have it by then.
     rows["handed"] = np.fmin(rows["handed"], rows["accepted"])
+    # A worker may be killed between its answer and its report. Then it has answered, by the
+    # client's word: nobody else was asked before that.
+    answered_at = replay.ended[rows["id"]] - replay.start
+    has_answer = replay.end[rows["id"]] == ANSWERED
+    unsaid = (rows["ending"] == record.CRASHED) & has_answer & (answered_at <= rows["ended"])
+    rows["ending"][unsaid] = record.ANSWERED
+    rows["ended"][unsaid] = rows["finished"][unsaid] = answered_at[unsaid]
     # Likewise a client may have its answer before the worker's handler is back.
     rows["finished"] = np.fmin(
         rows["finished"],
-        np.where(
-            (rows["ending"] == record.ANSWERED) & (replay.end[rows["id"]] == ANSWERED),
-            replay.ended[rows["id"]] - replay.start,
-            np.nan,
-        ),
+        np.where((rows["ending"] == record.ANSWERED) & has_answer, answered_at, np.nan),
     )
     # What a worker says counts: the master hears of an end a little later.
     ended = np.where(np.isnan(rows["finished"]), rows["ended"], rows["finished"])

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import socket
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -46,7 +47,9 @@ def run(app, scene):
             while server.state.connections:
                 await asyncio.sleep(0)
 
-    asyncio.run(main())
+    # In a thread of its own: browser tests in this process leave a loop running.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(main())).result()
 
 
 def now(client):
