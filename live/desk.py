@@ -203,6 +203,7 @@ class Desk:
             )
             self.crew.hand(worker, message, connection.sock)
         if self.journal.trace is not None:
+            connection.handed = math.nan  # an earlier worker's, if it is sent again
             self.handing.append(connection)
 
     def flush(self) -> None:

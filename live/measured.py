@@ -138,7 +138,9 @@ def record_of(
         Those of handovers, in the order of the record's.
     """
     rows = stamps[(stamps["worker"] >= 0) & (stamps["id"] >= 0)]
-    rows = rows[np.lexsort((rows["handed"], rows["id"]))]
+    # By when it was decided: what was decided for a worker that was dead by the end of the
+    # master's turn has not been handed over.
+    rows = rows[np.lexsort((rows["decided"], rows["id"]))]
     # The master stamps when it is back from passing the socket: the worker may have it by then.
     rows["handed"] = np.fmin(rows["handed"], rows["accepted"])
     # A worker may be killed between its answer and its report. Then it has answered, by the

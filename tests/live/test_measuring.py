@@ -33,9 +33,21 @@ from lbsim import (
     policies,
     simulate,
 )
-from lbsim.engines.record import CAME_UP, CRASHED_AT, LEAVING, OK, STOPPED, TIMEOUT
-from live.measured import PHASES
+from lbsim.engines.record import (
+    ANSWERED,
+    CAME_UP,
+    CRASHED,
+    CRASHED_AT,
+    LEAVING,
+    OK,
+    STOPPED,
+    TIMEOUT,
+)
+from live.client import Lateness, Replay
+from live.client.loop import ANSWERED as CLIENT_ANSWERED
+from live.measured import PHASES, record_of
 from live.speed import Speed
+from live.trace import HAPPENED, TRACE
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
 
@@ -304,6 +316,47 @@ def test_from_a_running_kernel_with_a_class_defined_in_a_cell():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in CELLS])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     assert notebook.cells[1].outputs[0]["text"] == "measured {2} 40\n"
+
+
+def answered_at_215_ms() -> Replay:
+    """What the client of one request saw."""
+    due, answered, nothing = np.array([0.200]), np.array([0.215]), np.full(1, np.nan)
+    return Replay(
+        0.0, due, answered, np.array([OK]), due, answered, np.array([CLIENT_ANSWERED]),
+        np.array([200]), np.array([1]), nothing, nothing, Lateness.of(due, due), True,
+    )  # fmt: skip
+
+
+def test_a_handover_that_never_left_comes_before_the_one_that_was_answered():
+    """The worker died in the turn of the loop in which it was chosen."""
+    stamps = np.zeros(2, TRACE)
+    stamps["attempt"] = [2, 1]
+    stamps["worker"] = [1, 0]
+    stamps["ending"] = [ANSWERED, CRASHED]
+    stamps["accept"] = stamps["read"] = 0.201
+    stamps["decided"] = [0.204, 0.202]
+    stamps["handed"] = [0.205, np.nan]
+    stamps["accepted"] = [0.206, np.nan]
+    stamps["started"] = [0.207, np.nan]
+    stamps["finished"] = [0.214, np.nan]
+    stamps["ended"] = [0.215, 0.203]
+    record, rows = record_of(answered_at_215_ms(), stamps, np.zeros(0, HAPPENED), 1)
+    assert rows["worker"].tolist() == [0, 1]
+    assert record.answer.tolist() == [1]
+    assert (np.diff(record.handovers.ended) > 0).all()
+
+
+def test_an_answer_counts_though_its_worker_died_before_it_could_report():
+    stamps = np.zeros(1, TRACE)
+    stamps["ending"] = CRASHED
+    for name in ("accepted", "started", "finished"):
+        stamps[name] = np.nan
+    stamps["accept"] = stamps["read"] = stamps["decided"] = stamps["handed"] = 0.201
+    stamps["ended"] = 0.219
+    record, _ = record_of(answered_at_215_ms(), stamps, np.zeros(0, HAPPENED), 1)
+    assert record.answer.tolist() == [0]
+    assert record.handovers.ending.tolist() == [ANSWERED]
+    assert record.handovers.ended.tolist() == [0.215]
 
 
 def test_who_is_killed_while_measuring_leaves_nobody_behind():
