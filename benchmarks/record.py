@@ -75,8 +75,7 @@ def main() -> None:
 def node(workload: Workload, cluster: Cluster) -> Run:
     """Measure real Node.js."""
     with node_cluster(cluster.workers) as peer:
-        url = f"http://{peer.address[0]}:{peer.address[1]}"
-        return measure_against(workload, url, policies.NodeCluster(), cluster, pids=peer.pids)
+        return measure_against(workload, peer.url, policies.NodeCluster(), cluster, pids=peer.pids)
 
 
 def figures(costs: Calibration) -> dict[str, float]:

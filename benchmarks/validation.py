@@ -61,8 +61,14 @@ WORKERS = (4, 8)
 LOADS = (0.3, 0.5, 0.7, 0.85)
 BLIND = ("RoundRobin", "Random", "ConsistentHash")
 AWARE = ("LeastConnections", "PowerOfD:d=2", "CentralQueue", "BoundedQueue:k=2", "NodeCluster")
-NODES = {"Node": "rr", "Node SCHED_NONE": "none"}  # predicted by NodeCluster and SharedAccept
+NODES = {"Node": "rr", "Node SCHED_NONE": "none"}
 KERNEL = ("shared", "reuseport")  # our own workers; the master has no say
+MODELS = {  # that are to predict what is no policy
+    "Node": "NodeCluster",
+    "Node SCHED_NONE": "SharedAccept",
+    "shared": "SharedAccept",
+    "reuseport": "Random",  # only a name; `Recorded` takes its place
+}
 REVISION = 1  # of what is measured; runs of another one stay in the file, and are made again
 BATCH = 12  # runs between two calibrations
 REQUESTS = 5000
@@ -221,20 +227,13 @@ def measured(job: Job, realtime: bool) -> MeasuredRun:
     """Make one run."""
     cluster = Cluster(job.workers, discipline="event_loop")
     workload = job.workload(cluster)
-    policy = model(job.policy)
+    policy = policies.parse(MODELS.get(job.policy, job.policy))
     with before_others(realtime):
         if job.policy in NODES:
             with node_cluster(job.workers, NODES[job.policy]) as peer:
-                url = f"http://{peer.address[0]}:{peer.address[1]}"
-                return measure_against(workload, url, policy, cluster, pids=peer.pids)
+                return measure_against(workload, peer.url, policy, cluster, pids=peer.pids)
         mode = job.policy if job.policy in KERNEL else "pass"
         return measure(workload, policy, cluster, mode=mode, seed=job.seed)
-
-
-def model(policy: str) -> Policy:
-    """Return the policy that is to predict it."""
-    name = {"Node": "NodeCluster", "Node SCHED_NONE": "SharedAccept", "shared": "SharedAccept"}
-    return policies.parse(name.get(policy, "Random" if policy == "reuseport" else policy))
 
 
 def compared(job: Job, run: MeasuredRun, costs: Calibration, realtime: bool) -> dict[str, Any]:
@@ -286,9 +285,8 @@ def read(out: Path) -> list[dict[str, Any]]:
 def summary(rows: list[dict[str, Any]]) -> str:
     """Hold the runs against the marks."""
     present = [row for row in rows if row["revision"] == REVISION]
-    latest = {
-        row["name"]: row for row in present
-    }  # a repeated run counts once, all are in the file
+    # A repeated run counts once; all are in the file.
+    latest = {row["name"]: row for row in present}
     valid = [row for row in latest.values() if row["valid"]]
     noisy = len(present) - sum(row["valid"] for row in present)
     lines = [

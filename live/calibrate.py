@@ -21,12 +21,14 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lbsim import policies
 from lbsim.calibration import REGIMES, Calibration
 from lbsim.cluster import Cluster
+from lbsim.engines.record import Handovers
 from lbsim.faults import Crash, Faults
 from lbsim.policy import Policy
 from lbsim.workload import Workload
@@ -83,27 +85,27 @@ def calibrate(
 
         return _without_master(run, seconds / 2, say)
     say("calibrating: a busy worker")
-    overrun, accepts = {}, []
-    for regime, policy in REGIME_POLICIES.items():
-        gaps, accept = _busy(measured(policy, BUSY_WORKERS, mode), 0.2 * seconds)
-        overrun[regime] = _spread(gaps)
-        accepts.append(accept)
-    worker_accept_s = accepts[0]
+    found = {
+        regime: _busy(measured(policy, BUSY_WORKERS, mode), 0.2 * seconds)
+        for regime, policy in REGIME_POLICIES.items()
+    }
     say("calibrating: a busy master")
     accept_s, whole_s, per_byte_s = _flood(0.2 * seconds, mode)
     say("calibrating: a worker's death")
-    known = Calibration(
+    restart_s = _restart()
+    _, worker_accept_s = found["queued"]
+    say("calibrating: requests that find an idle worker")
+    least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
+    return Calibration(
         accept_s=accept_s,
-        dispatch_s=max(0.0, whole_s - accept_s),
+        dispatch_s=whole_s - accept_s,
         per_byte_s=per_byte_s,
         worker_accept_s=worker_accept_s,
-        overrun=overrun,
-        before={1.0: (0.0, 0.0)},
-        rest={1.0: (0.0, 0.0)},
-        restart_s=_restart(),
+        overrun={regime: _spread(overrun) for regime, (overrun, _) in found.items()},
+        restart_s=restart_s,
         machine=facts(),
+        **_ways(least, 0.45 * seconds, whole_s + worker_accept_s),
     )
-    return calibrate_again(known, 0.45 * seconds, mode, say)
 
 
 def calibrate_again(
@@ -127,16 +129,9 @@ def calibrate_again(
         `lbsim.calibration.Calibration.pooled` takes it together with what was known.
     """
     say("calibrating: requests that find an idle worker")
-    least = policies.LeastConnections()
-    before, rest, levels = _sparse(measured(least, SPARSE_WORKERS, mode), seconds)
-    # What the simulator adds by itself is not a part of the way.
+    least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
     others_s = known.accept_s + known.dispatch_s + known.worker_accept_s
-    return replace(
-        known,
-        before={rate: _spread(np.maximum(0.0, times - others_s)) for rate, times in before.items()},
-        rest={rate: _spread(times) for rate, times in rest.items()},
-        levels=levels,
-    )
+    return replace(known, **_ways(least, seconds, others_s))
 
 
 def calibrate_node(
@@ -160,8 +155,9 @@ def calibrate_node(
     def run(workload: Workload, workers: int) -> MeasuredRun:
         cluster = Cluster(workers, discipline="event_loop")
         with node_cluster(workers, scheduling) as peer:
-            url = f"http://{peer.address[0]}:{peer.address[1]}"
-            return measure_against(workload, url, policies.NodeCluster(), cluster, pids=peer.pids)
+            return measure_against(
+                workload, peer.url, policies.NodeCluster(), cluster, pids=peer.pids
+            )
 
     return _without_master(run, seconds, say)
 
@@ -173,18 +169,15 @@ def _without_master(
     say("calibrating: a busy worker")
     overrun, _ = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
     say("calibrating: requests that find an idle worker")
-    before, rest, levels = _sparse(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds)
     return Calibration(
         accept_s=0.0,
         dispatch_s=0.0,
         per_byte_s=0.0,
         worker_accept_s=0.0,
         overrun=dict.fromkeys(REGIMES, _spread(overrun)),
-        before={rate: _spread(np.maximum(0.0, times)) for rate, times in before.items()},
-        rest={rate: _spread(times) for rate, times in rest.items()},
         restart_s=0.0,
-        levels=levels,
         machine=facts(),
+        **_ways(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds, 0.0),
     )
 
 
@@ -205,9 +198,7 @@ def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.nd
     found = run(Workload.from_arrays(np.cumsum(gaps), works, name="busy"))
     rows = found.record.handovers
     overruns, steps = [], []
-    for worker in np.unique(rows.worker):
-        mine = np.flatnonzero(rows.worker == worker)
-        mine = mine[np.argsort(rows.started[mine])]
+    for mine in _by_worker(rows):
         requests = rows.ticket[mine]
         overrun = np.diff(rows.ended[mine]) - works[requests][1:]
         waited = found.arrival[requests][1:] + SURELY_S < rows.ended[mine][:-1]
@@ -219,6 +210,20 @@ def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.nd
     accepts = np.concatenate(steps) if steps else np.zeros(0)
     accepts = accepts[accepts < 0.5 * min(WORKS)]
     return np.concatenate(overruns), float(np.median(accepts)) if len(accepts) else 0.0
+
+
+def _ways(
+    run: Callable[[Workload], MeasuredRun], seconds: float, others_s: float
+) -> dict[str, Any]:
+    """Return what a `Calibration` has of the ways; the simulator adds `others_s` by itself."""
+    before, rest, levels = _sparse(run, seconds)
+    return {
+        "before": {
+            rate: _spread(np.maximum(0.0, times - others_s)) for rate, times in before.items()
+        },
+        "rest": {rate: _spread(times) for rate, times in rest.items()},
+        "levels": levels,
+    }
 
 
 def _sparse(
@@ -243,9 +248,7 @@ def _sparse(
     found = run(Workload.from_arrays(np.cumsum(np.concatenate(gaps)), works, name="sparse"))
     rows = found.record.handovers
     idle = np.ones(len(works), bool)
-    for worker in np.unique(rows.worker):
-        mine = np.flatnonzero(rows.worker == worker)
-        mine = mine[np.argsort(rows.started[mine])]
+    for mine in _by_worker(rows):
         # Whoever came while the one before was served, or had just been, had to wait for it.
         waited = rows.dispatched[mine][1:] < rows.ended[mine][:-1] + SURELY_S
         idle[rows.ticket[mine][1:][waited]] = False
@@ -286,6 +289,12 @@ def _levels(times: np.ndarray, groups: list[np.ndarray], of_turn: np.ndarray) ->
     share = math.sqrt(max(0.0, apart - float(np.mean(noise))) / apart) if apart > 0 else 0.0
     mean = float(np.mean(levels)) if levels else 1.0
     return tuple(1.0 + share * (level / mean - 1.0) for level in levels) or (1.0,)
+
+
+def _by_worker(rows: Handovers) -> list[np.ndarray]:
+    """Return the rows of each worker, in the order in which it began them."""
+    order = np.argsort(rows.started, kind="stable")
+    return [order[rows.worker[order] == worker] for worker in np.unique(rows.worker)]
 
 
 def _flood(seconds: float, mode: str) -> tuple[float, float, float]:

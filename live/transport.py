@@ -167,11 +167,11 @@ class Transport(asyncio.Transport):
             return
         self._send(data, _NOW)
 
-    def flush(self) -> None:
+    def flush(self, flags: int = _NOW) -> None:
         """Let go of what is held: the answer is complete."""
         if self._held:
             data, self._held = self._held, b""
-            self._send(data, _NOW)
+            self._send(data, flags)
 
     def _let_go(self) -> None:
         if self._held and not self._is_lost:
@@ -234,9 +234,7 @@ class Transport(asyncio.Transport):
             return
         self._is_closing = True
         self._unread()
-        if self._held:  # the end goes with it: with a flag to wait, the kernel sends one packet
-            data, self._held = self._held, b""
-            self._send(data, _NOW | _MORE)
+        self.flush(_NOW | _MORE)  # the end goes with it: told to wait, the kernel sends one packet
         if not self._buffer:
             self._end(None)
 

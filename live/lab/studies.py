@@ -386,9 +386,8 @@ def _node(
     """Measure Node.js's cluster; return its name too."""
     with node_cluster(cluster.workers, scheduling) as peer:
         name = f"Node {peer.version} {'SCHED_RR' if scheduling == 'rr' else 'SCHED_NONE'}"
-        url = f"http://{peer.address[0]}:{peer.address[1]}"
         run = measure_against(
-            workload, url, policy, cluster, pids=peer.pids, client=client, progress=count
+            workload, peer.url, policy, cluster, pids=peer.pids, client=client, progress=count
         )
     return name, run
 

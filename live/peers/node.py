@@ -32,6 +32,12 @@ class Peer(NamedTuple):
     pids: tuple[int, ...]
     version: str
 
+    @property
+    def url(self) -> str:
+        """Where it is, for `live.measuring.measure_against`."""
+        host, port = self.address
+        return f"http://{host}:{port}"
+
 
 @contextmanager
 def node_cluster(workers: int, scheduling: str = "rr") -> Iterator[Peer]:

@@ -27,8 +27,7 @@ def test_node_serves_the_lab_s_work(scheduling):
         120, service=BoundedPareto(1.5, 0.005, 0.1), load=0.6, cluster=cluster, seed=1
     )
     with node_cluster(3, scheduling) as peer:
-        url = "http://{}:{}".format(*peer.address)
-        run = measure_against(workload, url, policies.NodeCluster(), cluster, pids=peer.pids)
+        run = measure_against(workload, peer.url, policies.NodeCluster(), cluster, pids=peer.pids)
     assert run.source == "measured"
     assert (run.outcome == 0).all()
     assert set(run.worker) <= {0, 1, 2}
