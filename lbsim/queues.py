@@ -6,8 +6,10 @@ so all lists share three arrays of links. A list is a number; its ends are in `f
 
 - plain lists: ascending `serial`. New requests have the largest serial and are appended in
   O(1); requests that come back after a failure have small ones and are put in near the front;
-- ranked lists: ascending (`rank`, `serial`), as a pairing heap (Fredman, Sedgewick, Sleator
-  and Tarjan, Algorithmica 1986): O(1) push, O(log n) amortised removal of any element.
+- ranked lists: ascending (`rank`, `serial`). What comes in order, as nearly everything does where
+  few requests have a rank of their own, is appended to a plain list in O(1); what does not goes
+  to a pairing heap beside it (Fredman, Sedgewick, Sleator and Tarjan, Algorithmica 1986): O(1)
+  push, O(log n) amortised removal of any element. The front is the first of the two.
 
 Plain functions on arrays, so that Numba compiles them unchanged.
 """
@@ -19,6 +21,7 @@ import numpy as np
 __all__ = ["NONE", "Queues", "before", "front", "make_queues", "push", "remove"]
 
 NONE = -1
+IN_ORDER = -2  # `child` of a ticket that is not in its list's heap
 
 
 class Queues(NamedTuple):
@@ -27,7 +30,9 @@ class Queues(NamedTuple):
     Attributes
     ----------
     first, last : ndarray of int64, shape (n_lists,)
-        Ends of each list (for a ranked list: `first` is the root of its heap).
+        Ends of each list; for a ranked list, of what came in order.
+    root : ndarray of int64, shape (n_lists,)
+        The root of each list's heap.
     next, previous, child : ndarray of int64, shape (n_tickets,)
         Links of each ticket; `child` is used by ranked lists only.
     serial : ndarray of int64, shape (n_tickets,)
@@ -38,6 +43,7 @@ class Queues(NamedTuple):
 
     first: np.ndarray
     last: np.ndarray
+    root: np.ndarray
     next: np.ndarray
     previous: np.ndarray
     child: np.ndarray
@@ -54,6 +60,7 @@ def make_queues(n_lists: int, n_tickets: int, ranked: bool) -> Queues:
     return Queues(
         first=np.full(n_lists, NONE, np.int64),
         last=np.full(n_lists, NONE, np.int64),
+        root=np.full(n_lists, NONE, np.int64),
         next=np.empty(n_tickets, np.int64),
         previous=np.empty(n_tickets, np.int64),
         child=np.empty(spare, np.int64),
@@ -71,18 +78,26 @@ def before(q: Queues, a: int, b: int, ranked: bool) -> bool:
 
 def front(q: Queues, line: int) -> int:
     """Return the ticket at the front of a list, or NONE."""
-    return q.first[line]
+    ticket = q.first[line]
+    root = q.root[line]
+    if root != NONE and (ticket == NONE or before(q, root, ticket, True)):
+        return root
+    return ticket
 
 
 def push(q: Queues, line: int, ticket: int, ranked: bool) -> None:
     """Put a ticket where its rank and serial say."""
-    if ranked:
-        q.next[ticket] = NONE
-        q.previous[ticket] = NONE
-        q.child[ticket] = NONE
-        q.first[line] = _meld(q, q.first[line], ticket)
-        return
     after = q.last[line]
+    if ranked:
+        if after == NONE or before(q, after, ticket, True):
+            q.child[ticket] = IN_ORDER
+            append(q, line, ticket)
+        else:
+            q.next[ticket] = NONE
+            q.previous[ticket] = NONE
+            q.child[ticket] = NONE
+            q.root[line] = _meld(q, q.root[line], ticket)
+        return
     if after != NONE and q.serial[ticket] < q.serial[after]:
         # A request that comes back: its place is near the front, so walk from there.
         after = NONE
@@ -104,7 +119,7 @@ def append(q: Queues, line: int, ticket: int) -> None:
 
 def remove(q: Queues, line: int, ticket: int, ranked: bool) -> None:
     """Take a ticket out of the list it is in."""
-    if not ranked:
+    if not ranked or q.child[ticket] == IN_ORDER:
         before_it = q.previous[ticket]
         after_it = q.next[ticket]
         if before_it == NONE:
@@ -117,11 +132,11 @@ def remove(q: Queues, line: int, ticket: int, ranked: bool) -> None:
             q.previous[after_it] = before_it
         return
     rest = _merge_children(q, ticket)
-    if q.first[line] == ticket:
-        q.first[line] = rest
+    if q.root[line] == ticket:
+        q.root[line] = rest
         return
     _cut(q, ticket)
-    q.first[line] = _meld(q, q.first[line], rest)
+    q.root[line] = _meld(q, q.root[line], rest)
 
 
 def _link(q: Queues, line: int, left: int, right: int) -> None:

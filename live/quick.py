@@ -72,7 +72,7 @@ def quick(core: Core, policy: Policy) -> Core:
     shown = core.shown
     if is_shipped(policy):
         views |= {name: getattr(core, name).tolist() for name in _OF_WORKERS}
-        queues |= {name: getattr(core.queues, name).tolist() for name in ("first", "last")}
+        queues |= {name: getattr(core.queues, name).tolist() for name in ("first", "last", "root")}
         if core.seen is core.in_flight:
             views["seen"] = views["in_flight"]
         seen = {name: views[name] for name in ("up", "is_up", "slots", "latency", "index")}

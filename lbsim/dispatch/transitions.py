@@ -245,9 +245,13 @@ def _assign(core: Core, policy: Policy, now: float, ticket: int) -> int:
     worker = policy.choose(request, view(core, now))
     core.count[CHOICE] = worker
     if worker == HOLD:
-        worker = _any_open(core, policy, request)
+        central = 2 * len(core.in_flight)
+        worker = NONE
+        # Where any worker may take any request, and one waits for any, none is open.
+        if core.settings.choosy or queues.front(core.queues, central) == NONE:
+            worker = _any_open(core, policy, request)
         if worker == NONE:
-            return hold(core, policy, request, ticket, 2 * len(core.in_flight))
+            return hold(core, policy, request, ticket, central)
     elif worker == SHED:
         return SHED
     elif worker < 0 or worker >= len(core.in_flight) or not core.is_up[worker]:
