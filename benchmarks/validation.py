@@ -69,7 +69,7 @@ MODELS = {  # that are to predict what is no policy
     "shared": "SharedAccept",
     "reuseport": "Random",  # only a name; `Recorded` takes its place
 }
-REVISION = 1  # of what is measured; runs of another one stay in the file, and are made again
+REVISION = 2  # of what is measured; runs of another one stay in the file, and are made again
 BATCH = 12  # runs between two calibrations
 REQUESTS = 5000
 REPLAYS = 200
@@ -241,8 +241,9 @@ def compared(job: Job, run: MeasuredRun, costs: Calibration, realtime: bool) -> 
     workload, cluster = run.workload, run.cluster
     policy = Recorded(run.worker.copy()) if job.policy == "reuseport" else run.policy
     prediction = costs.predict(
-        workload, policy, cluster, replays=REPLAYS, seed=job.seed, jitter_seed=job.seed
-    )
+        workload, policy, cluster, replays=REPLAYS, seed=job.seed, jitter_seed=job.seed,
+        late=run.late,
+    )  # fmt: skip
     bare = simulate(workload, policy, cluster, seed=job.seed)
     # Who runs before others need not care that they wait.
     is_quiet = run.disturbance.is_quiet or realtime

@@ -10,8 +10,11 @@ prediction is not one simulated run but many, each with its own draws of the mea
 
 A machine that is used seldom is slow to wake (processors sleep, caches are cold), so the way of a
 request depends on how many requests come, and is measured at several rates. And a machine is not
-equally fast at all times: measurements are repeated, and each simulated run draws a level out of
-what the repetitions say of the next one.
+equally fast at all times. The load generator is the thermometer: it sleeps until a request is due
+and wakes to send it, which takes longer when all takes longer, and has nothing to do with who is to
+serve. How late it was in a run, against how late it was in the calibration, scales the costs. What
+that does not explain is drawn: measurements are repeated, and each simulated run draws a level
+out of what the repetitions say of the next one.
 """
 
 import json
@@ -31,19 +34,23 @@ from lbsim.engines import READABLE_S
 from lbsim.engines.plan import make_plan
 from lbsim.errors import InputError
 from lbsim.policy import Policy
+from lbsim.prediction import Prediction
 from lbsim.simulate import simulate
 
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["REGIMES", "Calibration", "Prediction", "regime_of"]
+__all__ = ["REGIMES", "Calibration", "lateness_at", "regime_of"]
 
 Spread = tuple[float, ...]
 """Quantiles at evenly spaced probabilities, in seconds."""
 
-VERSION = 2
+VERSION = 3
 FEWEST = 20
 """Replays that are made however long they take."""
+
+PACED = 250
+"""Requests whose median lateness tells how slow the machine was meanwhile."""
 
 LOADING_S, COMPILING_S = 2.0, 20.0
 """About how long it takes to load the compiled engine, and to compile a policy for it."""
@@ -87,8 +94,11 @@ class Calibration:
         From then until the client has the answer, without the work. A spread for each rate.
     restart_s : float
         From a worker's death until its successor is up.
+    late : mapping of float to float
+        How late the load generator was at each rate, the median; empty if that is not known.
     levels : tuple of float
-        How slow the machine was in each repetition of the measurement, relative to their mean.
+        How slow the machine was in each repetition of the measurement, relative to their mean,
+        and to how late the load generator was.
     machine : dict
         Where it was measured.
     """
@@ -101,6 +111,7 @@ class Calibration:
     before: dict[float, Spread]
     rest: dict[float, Spread]
     restart_s: float
+    late: dict[float, float] = field(default_factory=dict)
     levels: tuple[float, ...] = (1.0,)
     machine: dict[str, Any] = field(default_factory=dict)
 
@@ -118,8 +129,13 @@ class Calibration:
                 f"{', '.join(map(str, self.rest))}; both need the same ones, and at least one; "
                 "measure it again with: live calibrate"
             )
-        for level in (*self.before, *self.levels):
-            checks.positive("Calibration", "rates and levels", level)
+        if self.late and set(self.late) != set(self.before):
+            raise InputError(
+                f"Calibration: late is of the rates {', '.join(map(str, self.late))}, before of "
+                f"{', '.join(map(str, self.before))}; measure it again with: live calibrate"
+            )
+        for value in (*self.before, *self.late.values(), *self.levels):
+            checks.positive("Calibration", "rates, late and levels", value)
         for name, spread in self._spreads():
             values = np.asarray(spread, np.float64)
             if len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) < 0).any():
@@ -151,6 +167,7 @@ class Calibration:
             data["overrun"] = {name: tuple(v) for name, v in data["overrun"].items()}
             for name in ("before", "rest"):
                 data[name] = {float(rate): tuple(v) for rate, v in data[name].items()}
+            data["late"] = {float(rate): value for rate, value in data["late"].items()}
             data["levels"] = tuple(data["levels"])
             return cls(**data)
         except FileNotFoundError as error:
@@ -196,6 +213,11 @@ class Calibration:
             overrun=spreads("overrun"),
             before=spreads("before"),
             rest=spreads("rest"),
+            late={
+                rate: middle([each.late[rate] for each in calibrations])
+                for rate in first.late
+                if all(each.late for each in calibrations)
+            },
             levels=tuple(
                 level * of / mean
                 for each, of in zip(calibrations, whole, strict=True)
@@ -204,8 +226,9 @@ class Calibration:
         )
 
     def _level(self) -> float:
-        """Return one number for how slow the machine was, in seconds."""
-        return float(sum(np.median(spread) for _, spread in self._spreads()))
+        """Return one number for how slow the machine was, beside what `late` says of it."""
+        costs = float(sum(np.median(spread) for _, spread in self._spreads()))
+        return costs / float(np.mean(list(self.late.values()))) if self.late else costs
 
     def save(self, path: str | Path) -> None:
         """Write a small JSON file."""
@@ -225,6 +248,10 @@ class Calibration:
         for name, spread in self._spreads():
             p10, p50, p99 = np.quantile(np.asarray(spread), [0.1, 0.5, 0.99]) * 1e6
             lines.append(f"{name:22} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
+        lines += [
+            f"{f'late, {rate:g}/s':22} {self.late[rate] * 1e6:10.1f} µs"
+            for rate in sorted(self.late)
+        ]
         times = f"{len(self.levels)} repetition{'s' if len(self.levels) != 1 else ''}"
         lines.append(f"{'level':22} ± {self._uncertainty():.1%} (from {times})")
         return "\n".join(lines)
@@ -265,12 +292,45 @@ class Calibration:
             ),
         )
 
+    def pace(self, late: np.ndarray, workload: "Workload", cluster: Cluster) -> np.ndarray:
+        """Return how slow the machine was at each request, relative to the calibration.
+
+        Parameters
+        ----------
+        late : ndarray of float64, shape (n,)
+            By how much the load generator was late with each request, in seconds; NaN for what
+            was not sent.
+        workload : Workload
+            The requests, in order of arrival.
+        cluster : Cluster
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            The median lateness of some hundred requests around each one, divided by what it was
+            in the calibration at this rate. Of clients that wait for answers (a closed loop), one
+            figure for all.
+        """
+        n = len(late)
+        if not self.late or np.isnan(late).all():
+            return np.ones(n)
+        usual = lateness_at(self.late, _rate(workload, cluster))
+        parts = 1 if workload.client.max() >= 0 else max(1, n // PACED)
+        blocks = [
+            rows for rows in np.array_split(np.arange(n), parts) if not np.isnan(late[rows]).all()
+        ]
+        middles = [float(rows.mean()) for rows in blocks]
+        return (
+            np.interp(np.arange(n), middles, [np.nanmedian(late[rows]) for rows in blocks]) / usual
+        )
+
     def perturb(
         self,
         workload: "Workload",
         seed: int | Sequence[int],
         cluster: Cluster,
         regime: str = "queued",
+        pace: np.ndarray | float = 1.0,
     ) -> tuple["Workload", np.ndarray]:
         """Return the workload as the server would see it, with one draw of the jitter.
 
@@ -280,6 +340,8 @@ class Calibration:
         seed : int or sequence of int
         cluster : Cluster
         regime : str
+        pace : float or ndarray of float64, shape (n,), default 1
+            How slow the machine is at each request, relative to the calibration.
 
         Returns
         -------
@@ -292,7 +354,7 @@ class Calibration:
         """
         n = len(workload)
         rng = np.random.default_rng(seed)
-        level = self._draw_level(rng)
+        level = pace * self._draw_level(rng)
         rate = _rate(workload, cluster)
         before, overrun, rest = (
             level * _draw(spread, rng, n)
@@ -341,7 +403,8 @@ class Calibration:
         client: Client | None = None,
         engine: str = "auto",
         seconds: float | None = None,
-    ) -> "Prediction":
+        late: np.ndarray | None = None,
+    ) -> Prediction:
         """Simulate the same requests many times, each time with other jitter.
 
         Parameters
@@ -355,6 +418,9 @@ class Calibration:
         jitter_seed : int, default 0
         seconds : float, optional
             Make fewer replays, but not fewer than 20, if they take longer than this.
+        late : ndarray of float64, shape (n,), optional
+            By how much the load generator was late with each request of the run that is to be
+            predicted; see `pace`. Without it the machine is as it was in the calibration.
         """
         replays = checks.count("predict", "replays", replays)
         regime = regime_of(policy, cluster)
@@ -363,11 +429,12 @@ class Calibration:
         worker = np.full((replays, len(workload)), -1, np.int32)
         engine = _engine(workload, policy, costly, client, seed, replays, engine, seconds)
         until = math.inf if seconds is None else time.monotonic() + seconds
+        pace = 1.0 if late is None else self.pace(late, workload, cluster)
         made = 0
         for i in range(replays):
             if made >= FEWEST and time.monotonic() > until:
                 break
-            seen, outside = self.perturb(workload, (jitter_seed, i), cluster, regime)
+            seen, outside = self.perturb(workload, (jitter_seed, i), cluster, regime, pace)
             run = simulate(seen, policy, costly, engine=engine, seed=seed, client=client)
             latency[i] = run.latency + outside
             worker[i] = run.worker
@@ -416,6 +483,11 @@ def _rate(workload: "Workload", cluster: Cluster) -> float:
     return len(workload) / span if span > 0 else math.inf
 
 
+def lateness_at(late: Mapping[float, float], rate: float) -> float:
+    """Return how late the load generator is at a rate, of what a `Calibration` knows of some."""
+    return float(_at({of: (value,) for of, value in late.items()}, rate)[0])
+
+
 def _at(spreads: Mapping[float, Spread], rate: float) -> np.ndarray:
     """Return the spread at a rate: between two that were measured, else the nearest."""
     rates = sorted(spreads)
@@ -436,45 +508,3 @@ def _evenly(spread: Sequence[float]) -> np.ndarray:
     """Return values that stand for a spread, each as likely as the others."""
     at = (np.arange(10_000) + 0.5) / 10_000
     return np.interp(at, np.linspace(0.0, 1.0, len(spread)), spread)
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Latencies of the same requests in many simulated replays.
-
-    Attributes
-    ----------
-    latency : ndarray of float64, shape (replays, n)
-        Seconds; NaN where there was no answer.
-    worker : ndarray of int, shape (replays, n)
-        Who served it; -1 if nobody.
-    """
-
-    latency: np.ndarray
-    worker: np.ndarray
-
-    def of(self, rows: np.ndarray) -> "Prediction":
-        """Return the prediction for some of the requests: a mask, or row numbers."""
-        return Prediction(self.latency[:, rows], self.worker[:, rows])
-
-    @property
-    def is_blind(self) -> bool:
-        """Whether every replay chose the same workers: jitter changes nothing."""
-        return bool((self.worker == self.worker[0]).all())
-
-    def interval(self, q: float, confidence: float = 0.95) -> tuple[float, float, float]:
-        """Return where a measured quantile should lie.
-
-        Returns
-        -------
-        low, middle, high : float
-            Seconds: the ends of the prediction interval, and the median of the replays.
-        """
-        tail = (1.0 - confidence) / 2.0
-        each = np.nanquantile(self.latency, q, axis=1)
-        low, middle, high = np.quantile(each, [tail, 0.5, 1.0 - tail])
-        return float(low), float(middle), float(high)
-
-    def median(self) -> np.ndarray:
-        """Return each request's median latency over the replays, in seconds."""
-        return np.asarray(np.nanmedian(self.latency, axis=0))

@@ -5,7 +5,8 @@ explained:
 
 - *sparse*: requests that find an idle worker, at several rates, each of them in several turns. From
   when one is due until its handler begins, less the master's own part, is `before`; from there to
-  the client, less the work, `rest`. How much the turns differ is kept too.
+  the client, less the work, `rest`. How late the load generator was meanwhile, and how much the
+  turns differ beside that, is kept too.
 - *busy*: requests at high load. Of those that were there when their worker had done with the one
   before, the time between the two ends, less the work, is what a request occupies a worker beyond
   its work: `overrun`. Once with the requests waiting at the worker, once with acknowledgements,
@@ -18,15 +19,15 @@ explained:
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lbsim import policies
-from lbsim.calibration import REGIMES, Calibration
+from lbsim.calibration import REGIMES, Calibration, lateness_at
 from lbsim.cluster import Cluster
 from lbsim.engines.record import Handovers
 from lbsim.faults import Crash, Faults
@@ -93,18 +94,19 @@ def calibrate(
     accept_s, whole_s, per_byte_s = _flood(0.2 * seconds, mode)
     say("calibrating: a worker's death")
     restart_s = _restart()
-    _, worker_accept_s = found["queued"]
+    worker_accept_s = found["queued"].accept_s
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
+    ways = _ways(least, 0.45 * seconds, whole_s + worker_accept_s)
     return Calibration(
         accept_s=accept_s,
         dispatch_s=whole_s - accept_s,
         per_byte_s=per_byte_s,
         worker_accept_s=worker_accept_s,
-        overrun={regime: _spread(overrun) for regime, (overrun, _) in found.items()},
+        overrun={regime: busy.overrun(ways["late"]) for regime, busy in found.items()},
         restart_s=restart_s,
         machine=facts(),
-        **_ways(least, 0.45 * seconds, whole_s + worker_accept_s),
+        **ways,
     )
 
 
@@ -167,17 +169,18 @@ def _without_master(
 ) -> Calibration:
     """Measure what can be seen without asking a master, with what runs a workload."""
     say("calibrating: a busy worker")
-    overrun, _ = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
+    busy = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
     say("calibrating: requests that find an idle worker")
+    ways = _ways(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds, 0.0)
     return Calibration(
         accept_s=0.0,
         dispatch_s=0.0,
         per_byte_s=0.0,
         worker_accept_s=0.0,
-        overrun=dict.fromkeys(REGIMES, _spread(overrun)),
+        overrun=dict.fromkeys(REGIMES, busy.overrun(ways["late"])),
         restart_s=0.0,
         machine=facts(),
-        **_ways(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds, 0.0),
+        **ways,
     )
 
 
@@ -187,8 +190,22 @@ def measured(policy: Policy, workers: int, mode: str) -> Callable[[Workload], Me
     return lambda workload: measure(workload, policy, cluster, mode=mode)
 
 
-def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.ndarray, float]:
-    """Return by how much each request occupied its worker beyond its work, and an accept."""
+@dataclass(frozen=True)
+class _Busy:
+    """What busy workers tell: overruns, an accept, and how late the load generator was."""
+
+    overruns: np.ndarray
+    accept_s: float
+    rate: float
+    late_s: float
+
+    def overrun(self, late: Mapping[float, float]) -> tuple[float, ...]:
+        """Return the spread at the time when the load generator was `late`."""
+        return _spread(self.overruns * (lateness_at(late, self.rate) / self.late_s))
+
+
+def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> _Busy:
+    """Look at requests that had to wait at busy workers."""
     rng = np.random.default_rng(1)
     rate = BUSY_LOAD * BUSY_WORKERS / float(np.mean(WORKS))
     n = COLD + max(100, int(seconds * rate)) + BURST
@@ -209,29 +226,36 @@ def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> tuple[np.nd
     # Connections taken in one turn of the loop follow each other without work between.
     accepts = np.concatenate(steps) if steps else np.zeros(0)
     accepts = accepts[accepts < 0.5 * min(WORKS)]
-    return np.concatenate(overruns), float(np.median(accepts)) if len(accepts) else 0.0
+    return _Busy(
+        np.concatenate(overruns),
+        float(np.median(accepts)) if len(accepts) else 0.0,
+        rate,
+        float(np.nanmedian(found.late[COLD:-BURST])),
+    )
 
 
 def _ways(
     run: Callable[[Workload], MeasuredRun], seconds: float, others_s: float
 ) -> dict[str, Any]:
     """Return what a `Calibration` has of the ways; the simulator adds `others_s` by itself."""
-    before, rest, levels = _sparse(run, seconds)
+    before, rest, late, levels = _sparse(run, seconds)
     return {
         "before": {
             rate: _spread(np.maximum(0.0, times - others_s)) for rate, times in before.items()
         },
         "rest": {rate: _spread(times) for rate, times in rest.items()},
+        "late": late,
         "levels": levels,
     }
 
 
 def _sparse(
     run: Callable[[Workload], MeasuredRun], seconds: float
-) -> tuple[dict[float, np.ndarray], dict[float, np.ndarray], tuple[float, ...]]:
+) -> tuple[dict[float, np.ndarray], dict[float, np.ndarray], dict[float, float], tuple[float, ...]]:
     """Return how long requests were on their way to idle workers, and the rest without work.
 
-    Both for each rate; and how slow the machine was in each turn, relative to the mean.
+    Both for each rate; and how late the load generator was. And how slow the machine was in each
+    turn, relative to the mean, beside what that lateness says of it.
     """
     rng = np.random.default_rng(2)
     top = max(SPARSE_RATES)
@@ -255,10 +279,17 @@ def _sparse(
     before = found.started - found.arrival
     rest = found.finished - found.started - works
     own = {rate: idle & (of_rate == rate) for rate in SPARSE_RATES}
+    late = {rate: float(np.nanmedian(found.late[of_rate == rate])) for rate in SPARSE_RATES}
+    pace = np.ones(len(works))
+    for turn in range(SPARSE_TURNS):
+        for rate, usual in late.items():
+            mine = (of_turn == turn) & (of_rate == rate)
+            pace[mine] = np.nanmedian(found.late[mine]) / usual
     return (
         {rate: before[mine] for rate, mine in own.items()},
         {rate: rest[mine] for rate, mine in own.items()},
-        _levels(before + rest, list(own.values()), of_turn),
+        late,
+        _levels((before + rest) / pace, list(own.values()), of_turn),
     )
 
 

@@ -58,6 +58,15 @@ class MeasuredRun(Run):
         return self.replay.lateness
 
     @property
+    def late(self) -> np.ndarray:
+        """By how much the load generator was late with each request's first copy, in seconds.
+
+        An array of float64, NaN for what was not sent.
+        """
+        replay = self.replay
+        return replay.sent[:: len(replay.sent) // len(replay.due)] - replay.due
+
+    @property
     def is_valid(self) -> bool:
         """Whether the load generator kept up and nobody took the processors away."""
         return self.lateness.is_valid and self.disturbance.is_quiet

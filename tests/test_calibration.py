@@ -65,21 +65,25 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
     [
         ("no json", "is not a calibration .*write one with: live calibrate"),
         ("[1]", "is not a calibration"),
-        (json.dumps({"version": 2, "accept_s": 1.0}), "is not a calibration"),
-        (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 2"),
+        (json.dumps({"version": 3, "accept_s": 1.0}), "is not a calibration"),
+        (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 3"),
         (
-            json.dumps({"version": 2, **vars(COSTS), "accept_s": -1.0}),
+            json.dumps({"version": 3, **vars(COSTS), "accept_s": -1.0}),
             "accept_s = -1 must be finite",
         ),
         (
-            json.dumps({"version": 2, **vars(COSTS), "rest": {"100": [2, 1]}}),
+            json.dumps({"version": 3, **vars(COSTS), "rest": {"100": [2, 1]}}),
             "rest, 100/s is not an ascending",
         ),
         (
-            json.dumps({"version": 2, **vars(COSTS), "rest": {"7": [1, 2]}}),
+            json.dumps({"version": 3, **vars(COSTS), "rest": {"7": [1, 2]}}),
             "both need the same ones",
         ),
-        (json.dumps({"version": 2, **vars(COSTS), "levels": [0.0]}), "levels = 0 must be"),
+        (
+            json.dumps({"version": 3, **vars(COSTS), "late": {"7": 1e-4}}),
+            r"late is of the rates 7.0, before of 100.0",
+        ),
+        (json.dumps({"version": 3, **vars(COSTS), "levels": [0.0]}), "late and levels = 0 must be"),
     ],
 )
 def test_bad_files(tmp_path, text, message):
@@ -196,6 +200,35 @@ def test_replays_differ_by_as_much_as_the_machine_did():
     assert middle == pytest.approx(tight[1], rel=0.02)
 
 
+def test_costs_follow_how_late_the_load_generator_was():
+    n = 1000
+    workload = Workload.from_arrays(np.arange(n) * 0.01, np.full(n, 0.001))
+    cluster, policy = Cluster(1, discipline="event_loop"), policies.RoundRobin()
+    costs = replace(fixed(0.002, (0.001, 0.001), 0.002), late={1.0: 50e-6})
+    late = np.where(np.arange(n) < n // 2, 50e-6, 100e-6)
+    late[::7] = np.nan  # not sent
+    slow = costs.predict(workload, policy, cluster, replays=1, late=late).latency[0]
+    usual = costs.predict(workload, policy, cluster, replays=1).latency[0]
+    assert usual == pytest.approx(0.001 + 0.001 + 0.002)
+    assert slow[:100] == pytest.approx(usual[:100])
+    assert slow[-100:] == pytest.approx(0.001 + 2 * (0.001 + 0.002))
+    unknown = replace(costs, late={})
+    for other, of in ((unknown, late), (costs, np.full(n, np.nan))):
+        same = other.predict(workload, policy, cluster, replays=1, late=of).latency[0]
+        assert np.array_equal(same, usual)
+
+
+def test_of_a_closed_loop_one_pace_is_known():
+    cluster = Cluster(2)
+    workload = Workload.synthetic(
+        2000, service=Exponential(0.01), arrivals=ClosedLoop(5, Exponential(0.05)),
+        cluster=cluster, seed=1,
+    )  # fmt: skip
+    costs = replace(COSTS, late={100.0: 50e-6})
+    late = np.linspace(0.0, 200e-6, 2000)
+    assert costs.pace(late, workload, cluster) == pytest.approx(np.full(2000, 2.0))
+
+
 def test_calibrations_are_pooled():
     slower = replace(
         COSTS,
@@ -203,8 +236,10 @@ def test_calibrations_are_pooled():
         before={100.0: (3e-4, 4e-4, 11e-4)},
         overrun={name: tuple(2 * v for v in spread) for name, spread in COSTS.overrun.items()},
         levels=(0.9, 1.1),
+        late={100.0: 60e-6},
     )
-    both = Calibration.pooled([COSTS, slower])
+    both = Calibration.pooled([replace(COSTS, late={100.0: 40e-6}), slower])
+    assert both.late[100.0] == pytest.approx(50e-6)
     assert both.accept_s == pytest.approx(40e-6)
     assert both.before[100.0] == pytest.approx((2e-4, 3e-4, 10e-4))
     assert both.overrun["acknowledged"] == pytest.approx((6e-4, 6e-4))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lbsim import stats
-from lbsim.calibration import Prediction
+from lbsim.prediction import Prediction
 from lbsim.run import Run
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from lbsim import (
     policies,
     simulate,
 )
-from lbsim.calibration import REGIMES, Calibration, Prediction
+from lbsim.calibration import REGIMES, Calibration
+from lbsim.prediction import Prediction
 from live.client import Lateness, Replay
 from live.lab import BANDS, Pair, Study, Word, requests_for, study, validate
 from live.lab.pair import quantiles_of
