@@ -200,7 +200,7 @@ def side(policy: str) -> str:
 def calibrated(side: str, realtime: bool) -> Calibration:
     """Measure what it costs now."""
     with before_others(realtime):
-        return calibrate_node(NODES[side], 4.0) if side in NODES else calibrate(10.0, mode=side)
+        return calibrate_node(NODES[side], 10.0) if side in NODES else calibrate(10.0, mode=side)
 
 
 def report(row: dict[str, Any], out: Path) -> None:
