@@ -5,6 +5,7 @@ until the worker has said that it answered; a worker answers the same bytes to e
 policies, no retries, no supervision, no HTTP. Prints its port when it is ready; SIGTERM ends it.
 """
 
+import contextlib
 import itertools
 import os
 import select
@@ -45,6 +46,8 @@ def master(workers: int) -> None:
             head = client.recv(65_536, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
+        except OSError:
+            head = b""
         if b"\r\n\r\n" in head:
             serial = next(serials)
             at_workers[serial] = client
@@ -74,14 +77,16 @@ def master(workers: int) -> None:
 def work(channel: socket.socket) -> None:
     """Answer until the master has gone."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    while True:
-        data, descriptors, _, _ = socket.recv_fds(channel, 65_536, 1)
-        if not data:
-            os._exit(0)
-        os.write(descriptors[0], ANSWER)
-        with socket.socket(fileno=descriptors[0]) as client:
-            client.shutdown(socket.SHUT_WR)
-        channel.send(data[:8])
+    with contextlib.suppress(OSError):  # the master has gone
+        while True:
+            data, descriptors, _, _ = socket.recv_fds(channel, 65_536, 1)
+            if not data:
+                break
+            with contextlib.suppress(OSError), socket.socket(fileno=descriptors[0]) as client:
+                client.send(ANSWER)
+                client.shutdown(socket.SHUT_WR)
+            channel.send(data[:8])
+    os._exit(0)
 
 
 if __name__ == "__main__":
