@@ -248,7 +248,7 @@ def latency(options: argparse.Namespace) -> list[Line]:
     times: dict[str, list[float]] = {"live": [], "uvicorn": []}
     app = "live.apps:app"
     with ours(app=app) as (mine, _), uvicorn(app=app) as (theirs, _):
-        for _ in range(options.rounds * max(1, int(options.seconds * 10))):
+        for _ in range(options.rounds * max(1, int(options.seconds * 40))):
             for name, port in (("live", mine), ("uvicorn", theirs)):
                 begin = time.perf_counter()
                 assert _ask(port, "/work?cpu_ms=20").startswith(b"HTTP/1.1 200"), name
