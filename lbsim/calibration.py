@@ -52,6 +52,10 @@ FEWEST = 20
 PACED = 250
 """Requests whose median lateness tells how slow the machine was meanwhile."""
 
+PACES = (0.6, 1.6)
+"""Beyond these something else than a slow machine made the load generator late: who took its
+processor did not take the workers'."""
+
 LOADING_S, COMPILING_S = 2.0, 20.0
 """About how long it takes to load the compiled engine, and to compile a policy for it."""
 
@@ -308,8 +312,8 @@ class Calibration:
         -------
         ndarray of float64, shape (n,)
             The median lateness of some hundred requests around each one, divided by what it was
-            in the calibration at this rate. Of clients that wait for answers (a closed loop), one
-            figure for all.
+            in the calibration at this rate, within `PACES`. Of clients that wait for answers (a
+            closed loop), one figure for all.
         """
         n = len(late)
         if not self.late or np.isnan(late).all():
@@ -320,9 +324,8 @@ class Calibration:
             rows for rows in np.array_split(np.arange(n), parts) if not np.isnan(late[rows]).all()
         ]
         middles = [float(rows.mean()) for rows in blocks]
-        return (
-            np.interp(np.arange(n), middles, [np.nanmedian(late[rows]) for rows in blocks]) / usual
-        )
+        paces = [float(np.nanmedian(late[rows])) / usual for rows in blocks]
+        return np.interp(np.arange(n), middles, np.clip(paces, *PACES))
 
     def perturb(
         self,
