@@ -116,7 +116,7 @@ def calibrate_again(
     mode: str = "pass",
     say: Callable[[str], None] = lambda _: None,
 ) -> Calibration:
-    """Measure the ways of requests anew, which change most; all other figures are `known`.
+    """Measure the ways of requests anew; all other figures are `known`.
 
     Parameters
     ----------
@@ -133,7 +133,13 @@ def calibrate_again(
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
     others_s = known.accept_s + known.dispatch_s + known.worker_accept_s
-    return replace(known, **_ways(least, seconds, others_s))
+    ways = _ways(least, seconds, others_s)
+    # What is not measured again follows the load generator's lateness, as in a prediction.
+    now = np.mean([ways["late"][rate] / known.late[rate] for rate in known.late] or [1.0])
+    overrun = {
+        regime: tuple((now * np.array(spread)).tolist()) for regime, spread in known.overrun.items()
+    }
+    return replace(known, overrun=overrun, **ways)
 
 
 def calibrate_node(
