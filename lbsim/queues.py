@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["NONE", "Queues", "before", "front", "make_queues", "push", "remove"]
+__all__ = ["IN_ORDER", "NONE", "Queues", "before", "front", "make_queues", "push", "remove"]
 
 NONE = -1
 IN_ORDER = -2  # `child` of a ticket that is not in its list's heap

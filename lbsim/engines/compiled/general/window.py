@@ -19,7 +19,7 @@ from lbsim.engines.compiled.general.build import blank_pages, make_state
 from lbsim.engines.compiled.general.layout import Master, Patience, Sharing, State, Timers
 from lbsim.engines.plan import Plan, new_core
 from lbsim.policy import Policy
-from lbsim.queues import NONE, Queues
+from lbsim.queues import IN_ORDER, NONE, Queues
 
 __all__ = ["moved", "rows_in_use"]
 
@@ -162,11 +162,15 @@ class _Move:
             if len(links):
                 self.tickets(getattr(old, column), links)
                 links[: self.n_tickets] = self.tickets_of(links[: self.n_tickets])
+        if len(new.child):
+            is_in_order = old.child[self.old_tickets] == IN_ORDER
+            new.child[: self.n_tickets][is_in_order] = IN_ORDER
         if len(new.rank):
             self.tickets(old.rank, new.rank)
         self.tickets(old.serial, new.serial)
         new.first[:] = self.to_ticket[old.first]
         new.last[:] = self.to_ticket[old.last]
+        new.root[:] = self.to_ticket[old.root]
         return new
 
     def heap(self, new: State) -> tuple[np.ndarray, np.ndarray]:
