@@ -341,15 +341,26 @@ def _ask_steadily(
         head = _ask(port, target).lower()
         seen.append((head.split(b"x-worker: ")[1].split(b"\r\n")[0], time.monotonic() - begin))
 
+    _steadily(ask, int(options.rounds * options.seconds * rate), rate)
+    return seen
+
+
+def _steadily(
+    ask: Callable[[], None],
+    n: int,
+    rate: float,
+    meanwhile: Callable[[float], None] = lambda _: None,
+) -> None:
+    """Call `ask` at a rate, in threads, and wait for all; `meanwhile` is told the time gone by."""
     begin = time.monotonic()
     threads = []
-    for i in range(int(options.rounds * options.seconds * rate)):
+    for i in range(n):
         time.sleep(max(0.0, begin + i / rate - time.monotonic()))
         threads.append(threading.Thread(target=ask))
         threads[-1].start()
+        meanwhile(time.monotonic() - begin)
     for thread in threads:
         thread.join()
-    return seen
 
 
 def kills(_: argparse.Namespace) -> list[Line]:
@@ -363,30 +374,25 @@ def kills(_: argparse.Namespace) -> list[Line]:
 def _killing(case: str, rate: float, seconds: float, every: float) -> Line:
     rng = random.Random(1)
     statuses: list[bytes] = []
-
-    def ask(port: int) -> None:
-        try:
-            statuses.append(_ask(port, "/work?cpu_ms=20").split(b" ", 2)[1])
-        except (OSError, IndexError) as error:
-            statuses.append(type(error).__name__.encode())
-
+    n_kills = 0
     with ours(app="live.apps:app", workers=4) as (port, pid):
-        threads = []
-        begin = time.monotonic()
-        n_kills = 0
-        for i in range(int(rate * seconds)):
-            time.sleep(max(0.0, begin + i / rate - time.monotonic()))
-            thread = threading.Thread(target=ask, args=(port,))
-            thread.start()
-            threads.append(thread)
-            if time.monotonic() - begin > every * (n_kills + 1):
+
+        def ask() -> None:
+            try:
+                statuses.append(_ask(port, "/work?cpu_ms=20").split(b" ", 2)[1])
+            except (OSError, IndexError) as error:
+                statuses.append(type(error).__name__.encode())
+
+        def kill(gone_by: float) -> None:
+            nonlocal n_kills
+            if gone_by > every * (n_kills + 1):
                 up = [w["pid"] for w in fetch(str(pid))["workers"] if w["state"] == "up"]
                 if up:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(rng.choice(up), signal.SIGKILL)
                 n_kills += 1
-        for thread in threads:
-            thread.join()
+
+        _steadily(ask, int(rate * seconds), rate, kill)
     lost = sum(status != b"200" for status in statuses)
     return Line(
         case, "–", f"{lost} of {len(statuses)} lost ({n_kills} kills)", "", None, "0", lost == 0
