@@ -80,7 +80,9 @@ def node(workload: Workload, cluster: Cluster) -> Run:
 
 def figures(costs: Calibration) -> dict[str, float]:
     """Return the single numbers of a calibration."""
-    names = ("accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "restart_s")
+    names = (
+        "accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "worker_turn_s", "restart_s",
+    )  # fmt: skip
     return {name: getattr(costs, name) for name in names}
 
 

@@ -7,8 +7,8 @@ kernel's own choices too; then the policies that look at load once more with ten
 see a bias that a single run cannot show.
 
 The machine is calibrated again before and after every few runs, and these are predicted with the
-mean of the two. What the kernel chose by a hash with a secret cannot be predicted: the recorded
-choices are replayed.
+mean of the two; a calibration during which others took the processors is repeated at once. What the
+kernel chose by a hash with a secret cannot be predicted: the recorded choices are replayed.
 
 The runs come in an order that is drawn once, so that whatever the budget allows is a fair sample. A
 run is reported whatever came out; one during which the machine was noisy is marked and done again
@@ -47,7 +47,7 @@ from lbsim import (
 from lbsim.calibration import Calibration
 from live.calibrate import calibrate, calibrate_node
 from live.lab import BANDS, Pair
-from live.machine import STEAL_LIMIT, wait_for_quiet
+from live.machine import STEAL_LIMIT, Watch, wait_for_quiet
 from live.measured import MeasuredRun
 from live.measuring import measure, measure_against
 from live.peers import node_cluster
@@ -69,8 +69,9 @@ MODELS = {  # that are to predict what is no policy
     "shared": "SharedAccept",
     "reuseport": "Random",  # only a name; `Recorded` takes its place
 }
-REVISION = 2  # of what is measured; runs of another one stay in the file, and are made again
+REVISION = 3  # of what is measured; runs of another one stay in the file, and are made again
 BATCH = 12  # runs between two calibrations
+ATTEMPTS = 3  # at a calibration
 REQUESTS = 5000
 REPLAYS = 200
 SEED = 20260101
@@ -198,9 +199,16 @@ def side(policy: str) -> str:
 
 
 def calibrated(side: str, realtime: bool) -> Calibration:
-    """Measure what it costs now."""
-    with before_others(realtime):
-        return calibrate_node(NODES[side], 10.0) if side in NODES else calibrate(10.0, mode=side)
+    """Measure what it costs now, if possible while nobody takes the processors."""
+    for _ in range(ATTEMPTS):
+        watch = Watch()
+        with before_others(realtime):
+            costs = (
+                calibrate_node(NODES[side], 10.0) if side in NODES else calibrate(10.0, mode=side)
+            )
+        if watch.look().steal <= STEAL_LIMIT:
+            break
+    return costs
 
 
 def report(row: dict[str, Any], out: Path) -> None:
@@ -242,7 +250,7 @@ def compared(job: Job, run: MeasuredRun, costs: Calibration, realtime: bool) -> 
     policy = Recorded(run.worker.copy()) if job.policy == "reuseport" else run.policy
     prediction = costs.predict(
         workload, policy, cluster, replays=REPLAYS, seed=job.seed, jitter_seed=job.seed,
-        late=run.late,
+        opening=run.opening,
     )  # fmt: skip
     bare = simulate(workload, policy, cluster, seed=job.seed)
     # Who runs before others need not care that they wait.

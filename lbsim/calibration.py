@@ -10,11 +10,11 @@ prediction is not one simulated run but many, each with its own draws of the mea
 
 A machine that is used seldom is slow to wake (processors sleep, caches are cold), so the way of a
 request depends on how many requests come, and is measured at several rates. And a machine is not
-equally fast at all times. The load generator is the thermometer: it sleeps until a request is due
-and wakes to send it, which takes longer when all takes longer, and has nothing to do with who is to
-serve. How late it was in a run, against how late it was in the calibration, scales the costs. What
-that does not explain is drawn: measurements are repeated, and each simulated run draws a level
-out of what the repetitions say of the next one.
+equally fast at all times. The load generator is the thermometer: it opens a connection for each
+request, which takes longer when all takes longer, and has nothing to do with who is to serve. How
+long that took in a run, against how long it took in the calibration, scales the costs. What that
+does not explain is drawn: measurements are repeated, and each simulated run draws a level out of
+what the repetitions say of the next one.
 """
 
 import json
@@ -40,26 +40,28 @@ from lbsim.simulate import simulate
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["REGIMES", "Calibration", "lateness_at", "regime_of"]
+__all__ = ["REGIMES", "Calibration", "opening_at", "regime_of"]
 
 Spread = tuple[float, ...]
 """Quantiles at evenly spaced probabilities, in seconds."""
 
-VERSION = 3
+VERSION = 4
 FEWEST = 20
 """Replays that are made however long they take."""
 
 PACED = 250
-"""Requests whose median lateness tells how slow the machine was meanwhile."""
+"""Requests whose median tells how slow the machine was meanwhile."""
 
 PACES = (0.6, 1.6)
-"""Beyond these something else than a slow machine made the load generator late: who took its
+"""Beyond these something else than a slow machine held the load generator up: who took its
 processor did not take the workers'."""
 
 LOADING_S, COMPILING_S = 2.0, 20.0
 """About how long it takes to load the compiled engine, and to compile a policy for it."""
 
-_SINGLE = ("accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "restart_s")
+_SINGLE = (
+    "accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "worker_turn_s", "restart_s",
+)  # fmt: skip
 
 REGIMES = ("queued", "acknowledged", "held")
 """Where the next request is when a worker has done with one: at the worker; at the worker, which
@@ -85,11 +87,12 @@ class Calibration:
     accept_s, dispatch_s, per_byte_s : float
         The master's processor time: to accept a connection, read and decide; to hand it over and
         to hear of it; for each byte of a request that it holds or passes on.
-    worker_accept_s : float
-        A worker's time to take a connection off its channel.
+    worker_accept_s, worker_turn_s : float
+        A worker's time for a connection that it takes off its channel; and for a turn of its loop
+        that finds some, beside that.
     overrun : mapping of str to tuple of float
-        By how much longer a request occupies its worker than its own work, in each of the
-        `REGIMES`; a spread.
+        By how much longer a request occupies its worker than its own work and what it costs to
+        take it, in each of the `REGIMES`; a spread.
     before : mapping of float to tuple of float
         From when a request is due until an idle worker begins with it, without the costs above:
         the load generator's lateness, the network, wake-ups. A spread for each of several rates
@@ -98,11 +101,12 @@ class Calibration:
         From then until the client has the answer, without the work. A spread for each rate.
     restart_s : float
         From a worker's death until its successor is up.
-    late : mapping of float to float
-        How late the load generator was at each rate, the median; empty if that is not known.
+    opening : mapping of float to float
+        How long the load generator took at each rate to open a connection, the median; empty if
+        that is not known.
     levels : tuple of float
         How slow the machine was in each repetition of the measurement, relative to their mean,
-        and to how late the load generator was.
+        and to `opening`.
     machine : dict
         Where it was measured.
     """
@@ -111,11 +115,12 @@ class Calibration:
     dispatch_s: float
     per_byte_s: float
     worker_accept_s: float
+    worker_turn_s: float
     overrun: dict[str, Spread]
     before: dict[float, Spread]
     rest: dict[float, Spread]
     restart_s: float
-    late: dict[float, float] = field(default_factory=dict)
+    opening: dict[float, float] = field(default_factory=dict)
     levels: tuple[float, ...] = (1.0,)
     machine: dict[str, Any] = field(default_factory=dict)
 
@@ -133,13 +138,13 @@ class Calibration:
                 f"{', '.join(map(str, self.rest))}; both need the same ones, and at least one; "
                 "measure it again with: live calibrate"
             )
-        if self.late and set(self.late) != set(self.before):
+        if self.opening and set(self.opening) != set(self.before):
             raise InputError(
-                f"Calibration: late is of the rates {', '.join(map(str, self.late))}, before of "
-                f"{', '.join(map(str, self.before))}; measure it again with: live calibrate"
+                f"Calibration: opening is of the rates {', '.join(map(str, self.opening))}, before "
+                f"of {', '.join(map(str, self.before))}; measure it again with: live calibrate"
             )
-        for value in (*self.before, *self.late.values(), *self.levels):
-            checks.positive("Calibration", "rates, late and levels", value)
+        for value in (*self.before, *self.opening.values(), *self.levels):
+            checks.positive("Calibration", "rates, opening and levels", value)
         for name, spread in self._spreads():
             values = np.asarray(spread, np.float64)
             if len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) < 0).any():
@@ -171,7 +176,7 @@ class Calibration:
             data["overrun"] = {name: tuple(v) for name, v in data["overrun"].items()}
             for name in ("before", "rest"):
                 data[name] = {float(rate): tuple(v) for rate, v in data[name].items()}
-            data["late"] = {float(rate): value for rate, value in data["late"].items()}
+            data["opening"] = {float(rate): value for rate, value in data["opening"].items()}
             data["levels"] = tuple(data["levels"])
             return cls(**data)
         except FileNotFoundError as error:
@@ -217,10 +222,10 @@ class Calibration:
             overrun=spreads("overrun"),
             before=spreads("before"),
             rest=spreads("rest"),
-            late={
-                rate: middle([each.late[rate] for each in calibrations])
-                for rate in first.late
-                if all(each.late for each in calibrations)
+            opening={
+                rate: middle([each.opening[rate] for each in calibrations])
+                for rate in first.opening
+                if all(each.opening for each in calibrations)
             },
             levels=tuple(
                 level * of / mean
@@ -230,9 +235,9 @@ class Calibration:
         )
 
     def _level(self) -> float:
-        """Return one number for how slow the machine was, beside what `late` says of it."""
+        """Return one number for how slow the machine was, beside what `opening` says of it."""
         costs = float(sum(np.median(spread) for _, spread in self._spreads()))
-        return costs / float(np.mean(list(self.late.values()))) if self.late else costs
+        return costs / float(np.mean(list(self.opening.values()))) if self.opening else costs
 
     def save(self, path: str | Path) -> None:
         """Write a small JSON file."""
@@ -243,7 +248,7 @@ class Calibration:
         """Return the figures as lines of text."""
         lines = [
             f"{name:22} {getattr(self, name) * 1e6:10.2f} µs"
-            for name in ("accept_s", "dispatch_s", "worker_accept_s")
+            for name in ("accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s")
         ]
         lines += [
             f"{'per_byte_s':22} {self.per_byte_s * 1e9:10.3f} ns",
@@ -253,8 +258,8 @@ class Calibration:
             p10, p50, p99 = np.quantile(np.asarray(spread), [0.1, 0.5, 0.99]) * 1e6
             lines.append(f"{name:22} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
         lines += [
-            f"{f'late, {rate:g}/s':22} {self.late[rate] * 1e6:10.1f} µs"
-            for rate in sorted(self.late)
+            f"{f'opening, {rate:g}/s':22} {self.opening[rate] * 1e6:10.1f} µs"
+            for rate in sorted(self.opening)
         ]
         times = f"{len(self.levels)} repetition{'s' if len(self.levels) != 1 else ''}"
         lines.append(f"{'level':22} ± {self._uncertainty():.1%} (from {times})")
@@ -265,27 +270,32 @@ class Calibration:
     def overhead(self, cluster: Cluster, regime: str) -> float:
         """Return the mean overrun, less what the simulator adds by itself, in seconds."""
         mean = float(np.mean(_evenly(self.overrun[regime])))
-        if cluster.discipline == "event_loop":
-            mean -= self.worker_accept_s
+        if cluster.discipline != "event_loop":  # which takes a request whenever it begins one
+            mean += self.worker_accept_s + self.worker_turn_s
         if regime == "held":  # then the worker is idle while the master hands over
             mean -= self.dispatch_s
         return max(0.0, mean)
 
-    def apply(self, cluster: Cluster, regime: str = "queued") -> Cluster:
+    def apply(self, cluster: Cluster, regime: str = "queued", level: float = 1.0) -> Cluster:
         """Return the cluster with this machine's costs.
 
         Parameters
         ----------
         cluster : Cluster
-            Its own `master`, `overhead_s`, `accept_s` and restart time are replaced.
+            Its own `master`, `overhead_s`, `accept_s`, `turn_s` and restart time are replaced.
         regime : {"queued", "acknowledged", "held"}
             See `regime_of`.
+        level : float, default 1
+            How slow the machine is, relative to the calibration.
         """
         faults = cluster.faults
+        is_loop = cluster.discipline == "event_loop"
+        master = (self.accept_s, self.dispatch_s, self.per_byte_s)
         return cluster.changed(
-            master=Master(self.accept_s, self.dispatch_s, self.per_byte_s),
-            overhead_s=self.overhead(cluster, regime),
-            accept_s=self.worker_accept_s if cluster.discipline == "event_loop" else 0.0,
+            master=Master(*(level * cost for cost in master)),
+            overhead_s=level * self.overhead(cluster, regime),
+            accept_s=level * self.worker_accept_s if is_loop else 0.0,
+            turn_s=level * self.worker_turn_s if is_loop else 0.0,
             faults=type(faults)(
                 *faults.schedule,
                 detect_s=faults.detect_s,
@@ -296,14 +306,14 @@ class Calibration:
             ),
         )
 
-    def pace(self, late: np.ndarray, workload: "Workload", cluster: Cluster) -> np.ndarray:
+    def pace(self, opening: np.ndarray, workload: "Workload", cluster: Cluster) -> np.ndarray:
         """Return how slow the machine was at each request, relative to the calibration.
 
         Parameters
         ----------
-        late : ndarray of float64, shape (n,)
-            By how much the load generator was late with each request, in seconds; NaN for what
-            was not sent.
+        opening : ndarray of float64, shape (n,)
+            How long the load generator took to open a connection for each request, in seconds;
+            NaN where that is not known.
         workload : Workload
             The requests, in order of arrival.
         cluster : Cluster
@@ -311,20 +321,22 @@ class Calibration:
         Returns
         -------
         ndarray of float64, shape (n,)
-            The median lateness of some hundred requests around each one, divided by what it was
+            The median of some hundred requests around each one, divided by what it was
             in the calibration at this rate, within `PACES`. Of clients that wait for answers (a
             closed loop), one figure for all.
         """
-        n = len(late)
-        if not self.late or np.isnan(late).all():
+        n = len(opening)
+        if not self.opening or np.isnan(opening).all():
             return np.ones(n)
-        usual = lateness_at(self.late, _rate(workload, cluster))
+        usual = opening_at(self.opening, _rate(workload, cluster))
         parts = 1 if workload.client.max() >= 0 else max(1, n // PACED)
         blocks = [
-            rows for rows in np.array_split(np.arange(n), parts) if not np.isnan(late[rows]).all()
+            rows
+            for rows in np.array_split(np.arange(n), parts)
+            if not np.isnan(opening[rows]).all()
         ]
         middles = [float(rows.mean()) for rows in blocks]
-        paces = [float(np.nanmedian(late[rows])) / usual for rows in blocks]
+        paces = [float(np.nanmedian(opening[rows])) / usual for rows in blocks]
         return np.interp(np.arange(n), middles, np.clip(paces, *PACES))
 
     def perturb(
@@ -334,8 +346,8 @@ class Calibration:
         cluster: Cluster,
         regime: str = "queued",
         pace: np.ndarray | float = 1.0,
-    ) -> tuple["Workload", np.ndarray]:
-        """Return the workload as the server would see it, with one draw of the jitter.
+    ) -> tuple["Workload", Cluster, np.ndarray]:
+        """Return what the server would see, and how slow it would be, with one draw of the jitter.
 
         Parameters
         ----------
@@ -352,30 +364,37 @@ class Calibration:
             The same rows: arrivals later by `before`, work longer by how far `overrun` is from
             its mean. Nobody overtakes: client and master do one thing after the other, so what
             is late makes late what follows. All costs have one level, drawn too.
+        cluster : Cluster
+            With this machine's costs, at that level.
         outside : ndarray of float64, shape (n,)
             What each client waits beside what the simulation says, in seconds.
         """
         n = len(workload)
         rng = np.random.default_rng(seed)
         level = pace * self._draw_level(rng)
+        usual = float(np.mean(level))
+        costly = self.apply(cluster, regime, usual)
         rate = _rate(workload, cluster)
         before, overrun, rest = (
             level * _draw(spread, rng, n)
             for spread in (_at(self.before, rate), self.overrun[regime], _at(self.rest, rate))
         )
         rows = workload.columns
-        mean = float(np.mean(_evenly(self.overrun[regime])))
-        cpu = np.maximum(0.0, rows.cpu + overrun - mean)
+        # The cluster has one figure for what to take a request costs. Turns are for several.
+        taken = (level - usual) * costly.accept_s / usual
+        mean = usual * float(np.mean(_evenly(self.overrun[regime])))
+        cpu = np.maximum(0.0, rows.cpu + taken + overrun - mean)
         # The simulator lets the client have its answer when the worker is free again. The client
         # need not wait for that, but for the rest.
-        after = rest - self.overhead(cluster, regime) - (cpu - rows.cpu)
+        after = rest - costly.overhead_s - (cpu - rows.cpu - taken)
         rows = rows._replace(cpu=cpu)
         if workload.client.max() >= 0:  # a closed loop: who waits longer comes back later
             rows = rows._replace(think=np.maximum(0.0, rows.think + before + after))
-            return replace(workload, recipe=None, rows=rows), before + after
+            return replace(workload, recipe=None, rows=rows), costly, before + after
         arrival = np.maximum.accumulate(rows.arrival + before)
         outside = arrival - rows.arrival + after
-        return replace(workload, recipe=None, rows=rows._replace(arrival=arrival)), outside
+        seen = replace(workload, recipe=None, rows=rows._replace(arrival=arrival))
+        return seen, costly, outside
 
     def _uncertainty(self) -> float:
         """Return the standard deviation of the next repetition's level, relative."""
@@ -406,7 +425,7 @@ class Calibration:
         client: Client | None = None,
         engine: str = "auto",
         seconds: float | None = None,
-        late: np.ndarray | None = None,
+        opening: np.ndarray | None = None,
     ) -> Prediction:
         """Simulate the same requests many times, each time with other jitter.
 
@@ -421,23 +440,23 @@ class Calibration:
         jitter_seed : int, default 0
         seconds : float, optional
             Make fewer replays, but not fewer than 20, if they take longer than this.
-        late : ndarray of float64, shape (n,), optional
-            By how much the load generator was late with each request of the run that is to be
-            predicted; see `pace`. Without it the machine is as it was in the calibration.
+        opening : ndarray of float64, shape (n,), optional
+            How long the load generator took to open a connection for each request of the run that
+            is to be predicted; see `pace`. Without it the machine is as it was in the calibration.
         """
         replays = checks.count("predict", "replays", replays)
         regime = regime_of(policy, cluster)
-        costly = self.apply(cluster, regime)
         latency = np.full((replays, len(workload)), np.nan)
         worker = np.full((replays, len(workload)), -1, np.int32)
+        costly = self.apply(cluster, regime)
         engine = _engine(workload, policy, costly, client, seed, replays, engine, seconds)
         until = math.inf if seconds is None else time.monotonic() + seconds
-        pace = 1.0 if late is None else self.pace(late, workload, cluster)
+        pace = 1.0 if opening is None else self.pace(opening, workload, cluster)
         made = 0
         for i in range(replays):
             if made >= FEWEST and time.monotonic() > until:
                 break
-            seen, outside = self.perturb(workload, (jitter_seed, i), cluster, regime, pace)
+            seen, costly, outside = self.perturb(workload, (jitter_seed, i), cluster, regime, pace)
             run = simulate(seen, policy, costly, engine=engine, seed=seed, client=client)
             latency[i] = run.latency + outside
             worker[i] = run.worker
@@ -486,9 +505,9 @@ def _rate(workload: "Workload", cluster: Cluster) -> float:
     return len(workload) / span if span > 0 else math.inf
 
 
-def lateness_at(late: Mapping[float, float], rate: float) -> float:
-    """Return how late the load generator is at a rate, of what a `Calibration` knows of some."""
-    return float(_at({of: (value,) for of, value in late.items()}, rate)[0])
+def opening_at(opening: Mapping[float, float], rate: float) -> float:
+    """Return how long opening takes at a rate, of what a `Calibration` knows of some rates."""
+    return float(_at({of: (value,) for of, value in opening.items()}, rate)[0])
 
 
 def _at(spreads: Mapping[float, Spread], rate: float) -> np.ndarray:

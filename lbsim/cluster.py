@@ -79,6 +79,9 @@ class Cluster:
         workload's `load` does not count it.
     accept_s : float, default 0
         Time an event loop needs to accept a connection that was handed to it, in seconds.
+    turn_s : float, default 0
+        Time that a turn of an event loop takes besides if it finds such connections, however
+        many: to wake, and to take them off its channel together. In seconds.
     session_miss_s : float, default 0
         Waiting that a request costs when its session is at another worker (or died with its
         own), in seconds: the session must be fetched. A session's first request costs nothing.
@@ -108,6 +111,7 @@ class Cluster:
     weights: tuple[float, ...]
     overhead_s: float
     accept_s: float
+    turn_s: float
     session_miss_s: float
     max_attempts: int
     queue_limit: int | None
@@ -128,6 +132,7 @@ class Cluster:
         weights: Sequence[float] | None = None,
         overhead_s: float = 0.0,
         accept_s: float = 0.0,
+        turn_s: float = 0.0,
         session_miss_s: float = 0.0,
         max_attempts: int = 3,
         queue_limit: int | None = None,
@@ -145,11 +150,12 @@ class Cluster:
                 f"Cluster: concurrency = {concurrency!r} does not apply to an event loop, which "
                 "runs one handler at a time; bound what it holds with slots="
             )
-        if accept_s and discipline != "event_loop":
-            raise InputError(
-                f"Cluster: accept_s = {accept_s!r} is a cost of an event loop's turn; use "
-                f"overhead_s= with discipline {discipline!r}"
-            )
+        for name, cost in (("accept_s", accept_s), ("turn_s", turn_s)):
+            if cost and discipline != "event_loop":
+                raise InputError(
+                    f"Cluster: {name} = {cost!r} is a cost of an event loop's turn; use "
+                    f"overhead_s= with discipline {discipline!r}"
+                )
         if info_delay_s and info_every_s:
             raise InputError(
                 f"Cluster: info_delay_s = {info_delay_s!r} and info_every_s = {info_every_s!r} "
@@ -177,6 +183,7 @@ class Cluster:
             ),
             "overhead_s": checks.not_negative("Cluster", "overhead_s", overhead_s),
             "accept_s": checks.not_negative("Cluster", "accept_s", accept_s),
+            "turn_s": checks.not_negative("Cluster", "turn_s", turn_s),
             "session_miss_s": checks.not_negative("Cluster", "session_miss_s", session_miss_s),
             "max_attempts": checks.count("Cluster", "max_attempts", max_attempts),
             "queue_limit": None
@@ -199,8 +206,8 @@ class Cluster:
             A file that ``python -m live calibrate`` has written.
         workers : int
         **options
-            As for `Cluster`; `master`, `overhead_s`, `accept_s` and the restart time come from
-            the file. The discipline is "event_loop" if not given.
+            As for `Cluster`; `master`, `overhead_s`, `accept_s`, `turn_s` and the restart time
+            come from the file. The discipline is "event_loop" if not given.
 
         See Also
         --------

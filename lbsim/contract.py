@@ -130,7 +130,7 @@ def _scenes() -> Iterator[tuple[str, Cluster, Client]]:
     ]
     yield (
         "with a reload, a hang and an event loop",
-        Cluster(4, faults=troubles, discipline="event_loop", accept_s=1e-4),
+        Cluster(4, faults=troubles, discipline="event_loop", accept_s=1e-4, turn_s=1e-4),
         Client(),
     )
     yield (

@@ -5,14 +5,15 @@ explained:
 
 - *sparse*: requests that find an idle worker, at several rates, each of them in several turns. From
   when one is due until its handler begins, less the master's own part, is `before`; from there to
-  the client, less the work, `rest`. How late the load generator was meanwhile, and how much the
-  turns differ beside that, is kept too.
+  the client, less the work, `rest`. How long the load generator took meanwhile to open a
+  connection, and how much the turns differ beside that, is kept too.
 - *busy*: requests at high load. Of those that were there when their worker had done with the one
   before, the time between the two ends, less the work, is what a request occupies a worker beyond
-  its work: `overrun`. Once with the requests waiting at the worker, once with acknowledgements,
+  its work. That depends on whether its worker's loop found it in a turn between the two, and how
+  many it found: a part for such a turn, a part for each connection found (least squares), and what
+  remains is `overrun`. Once with the requests waiting at the worker, once with acknowledgements,
   and once with the requests held by the master, which must hear of each end before it hands over
-  the next. It ends with a burst, for a worker's time to take a connection; but what waits by
-  the hundred is not like what waits by twos and threes, and the burst tells nothing else.
+  the next.
 - *flood*: trivial requests faster than the master can take them, so that it is never woken for a
   single one, to see its processor time, of which the kernel keeps the account
   (/proc/PID/schedstat).
@@ -27,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from lbsim import policies
-from lbsim.calibration import REGIMES, Calibration, lateness_at
+from lbsim.calibration import REGIMES, Calibration, opening_at
 from lbsim.cluster import Cluster
 from lbsim.engines.record import Handovers
 from lbsim.faults import Crash, Faults
@@ -49,10 +50,10 @@ REGIME_POLICIES: dict[str, Policy] = {
 WORKS = (0.002, 0.005, 0.010, 0.020)  # seconds, mixed at random
 BUSY_WORKERS = 4
 BUSY_LOAD = 0.9
-BURST = 80
 COLD = 100  # the first requests after a server's start, which take it longer, are not looked at
 SURELY_S = 0.002  # after which a request is surely at the master, and a worker surely idle
 QUANTILES = 101  # kept of each spread
+USUAL = 0.98  # the share of busy times that tell what a turn costs; the others were disturbed
 SPARSE_RATES = {40.0: 0.4, 160.0: 0.3, 640.0: 0.3}  # requests a second: the share of a turn
 SPARSE_TURNS = 4
 SPARSE_WORKERS = 8
@@ -94,16 +95,19 @@ def calibrate(
     accept_s, whole_s, per_byte_s = _flood(0.2 * seconds, mode)
     say("calibrating: a worker's death")
     restart_s = _restart()
-    worker_accept_s = found["queued"].accept_s
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
-    ways = _ways(least, 0.45 * seconds, whole_s + worker_accept_s)
+    ways = _sparse(least, 0.45 * seconds)
+    now = {regime: busy.when(ways["opening"]) for regime, busy in found.items()}
+    worker_accept_s, worker_turn_s = taking = now["queued"].taking()
+    ways["before"] = _less(ways["before"], whole_s + worker_accept_s + worker_turn_s)
     return Calibration(
         accept_s=accept_s,
         dispatch_s=whole_s - accept_s,
         per_byte_s=per_byte_s,
         worker_accept_s=worker_accept_s,
-        overrun={regime: busy.overrun(ways["late"]) for regime, busy in found.items()},
+        worker_turn_s=worker_turn_s,
+        overrun={regime: busy.overrun(*taking) for regime, busy in now.items()},
         restart_s=restart_s,
         machine=facts(),
         **ways,
@@ -132,14 +136,16 @@ def calibrate_again(
     """
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
-    others_s = known.accept_s + known.dispatch_s + known.worker_accept_s
-    ways = _ways(least, seconds, others_s)
-    # What is not measured again follows the load generator's lateness, as in a prediction.
-    now = np.mean([ways["late"][rate] / known.late[rate] for rate in known.late] or [1.0])
+    ways = _sparse(least, seconds)
+    # What is not measured again follows how long opening takes, as in a prediction.
+    now = np.mean([ways["opening"][rate] / known.opening[rate] for rate in known.opening] or [1.0])
+    singles = ("accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s")
+    costs: dict[str, Any] = {name: float(now * getattr(known, name)) for name in singles}
     overrun = {
         regime: tuple((now * np.array(spread)).tolist()) for regime, spread in known.overrun.items()
     }
-    return replace(known, overrun=overrun, **ways)
+    ways["before"] = _less(ways["before"], sum(costs.values()))
+    return replace(known, overrun=overrun, **costs, **ways)
 
 
 def calibrate_node(
@@ -177,13 +183,14 @@ def _without_master(
     say("calibrating: a busy worker")
     busy = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
     say("calibrating: requests that find an idle worker")
-    ways = _ways(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds, 0.0)
+    ways = _sparse(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds)
     return Calibration(
         accept_s=0.0,
         dispatch_s=0.0,
         per_byte_s=0.0,
         worker_accept_s=0.0,
-        overrun=dict.fromkeys(REGIMES, busy.overrun(ways["late"])),
+        worker_turn_s=0.0,
+        overrun=dict.fromkeys(REGIMES, busy.when(ways["opening"]).overrun()),
         restart_s=0.0,
         machine=facts(),
         **ways,
@@ -198,70 +205,82 @@ def measured(policy: Policy, workers: int, mode: str) -> Callable[[Workload], Me
 
 @dataclass(frozen=True)
 class _Busy:
-    """What busy workers tell: overruns, an accept, and how late the load generator was."""
+    """What requests tell that had to wait at busy workers, an element for each.
 
-    overruns: np.ndarray
-    accept_s: float
+    Attributes
+    ----------
+    cost : ndarray of float64
+        Seconds between the end of the one before and its own, without its work.
+    found : ndarray of int
+        How many connections its worker took in between, itself among them. 0: it had been taken
+        before, or nobody knows.
+    rate : float
+        Of requests a second.
+    opening_s : float
+        How long it took the load generator to open a connection, the median.
+    """
+
+    cost: np.ndarray
+    found: np.ndarray
     rate: float
-    late_s: float
+    opening_s: float
 
-    def overrun(self, late: Mapping[float, float]) -> tuple[float, ...]:
-        """Return the spread at the time when the load generator was `late`."""
-        return _spread(self.overruns * (lateness_at(late, self.rate) / self.late_s))
+    def when(self, opening: Mapping[float, float]) -> "_Busy":
+        """Return the same at the time when `opening` was measured."""
+        opening_s = opening_at(opening, self.rate)
+        return replace(self, cost=self.cost * (opening_s / self.opening_s), opening_s=opening_s)
+
+    def taking(self) -> tuple[float, float]:
+        """Return what a worker needs for a connection that it takes, and for a turn beside that."""
+        usual = self.cost <= np.quantile(self.cost, USUAL)
+        found = self.found[usual]
+        terms = np.column_stack([found, found > 0, np.ones(len(found))])
+        each, turn, _ = np.linalg.lstsq(terms, self.cost[usual], rcond=None)[0]
+        return max(0.0, float(each)), max(0.0, float(turn))
+
+    def overrun(self, each: float = 0.0, turn: float = 0.0) -> tuple[float, ...]:
+        """Return the spread of the rest."""
+        return _spread(self.cost - each * self.found - turn * (self.found > 0))
 
 
 def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> _Busy:
     """Look at requests that had to wait at busy workers."""
     rng = np.random.default_rng(1)
     rate = BUSY_LOAD * BUSY_WORKERS / float(np.mean(WORKS))
-    n = COLD + max(100, int(seconds * rate)) + BURST
+    n = COLD + max(100, int(seconds * rate))
     works = rng.permutation(np.resize(WORKS, n))
-    is_burst = np.arange(n) >= n - BURST
-    gaps = np.where(is_burst, 1e-5, rng.exponential(1.0 / rate, n))
-    found = run(Workload.from_arrays(np.cumsum(gaps), works, name="busy"))
-    rows = found.record.handovers
-    overruns, steps = [], []
+    arrival = np.cumsum(rng.exponential(1.0 / rate, n))
+    seen = run(Workload.from_arrays(arrival, works, name="busy"))
+    rows = seen.record.handovers
+    costs, founds = [], []
     for mine in _by_worker(rows):
         requests = rows.ticket[mine]
-        overrun = np.diff(rows.ended[mine]) - works[requests][1:]
-        waited = found.arrival[requests][1:] + SURELY_S < rows.ended[mine][:-1]
-        warm = (requests[1:] >= COLD) & ~is_burst[requests[1:]]
-        overruns.append(overrun[waited & warm])
-        if found.stamps is not None:
-            steps.append(np.diff(np.sort(found.stamps["accepted"][mine[is_burst[requests]]])))
-    # Connections taken in one turn of the loop follow each other without work between.
-    accepts = np.concatenate(steps) if steps else np.zeros(0)
-    accepts = accepts[accepts < 0.5 * min(WORKS)]
+        cost = np.diff(rows.ended[mine]) - works[requests][1:]
+        found = np.zeros(len(cost), np.int64)
+        if seen.stamps is not None:
+            accepted = np.sort(seen.stamps["accepted"][mine])
+            found = np.searchsorted(accepted, rows.started[mine][1:], "right")
+            found -= np.searchsorted(accepted, rows.ended[mine][:-1], "right")
+        waited = seen.arrival[requests][1:] + SURELY_S < rows.ended[mine][:-1]
+        chosen = waited & (requests[1:] >= COLD)
+        costs.append(cost[chosen])
+        founds.append(found[chosen])
     return _Busy(
-        np.concatenate(overruns),
-        float(np.median(accepts)) if len(accepts) else 0.0,
+        np.concatenate(costs),
+        np.concatenate(founds),
         rate,
-        float(np.nanmedian(found.late[COLD:-BURST])),
+        float(np.nanmedian(seen.opening[COLD:])),
     )
 
 
-def _ways(
-    run: Callable[[Workload], MeasuredRun], seconds: float, others_s: float
-) -> dict[str, Any]:
-    """Return what a `Calibration` has of the ways; the simulator adds `others_s` by itself."""
-    before, rest, late, levels = _sparse(run, seconds)
-    return {
-        "before": {
-            rate: _spread(np.maximum(0.0, times - others_s)) for rate, times in before.items()
-        },
-        "rest": {rate: _spread(times) for rate, times in rest.items()},
-        "late": late,
-        "levels": levels,
-    }
+def _sparse(run: Callable[[Workload], MeasuredRun], seconds: float) -> dict[str, Any]:
+    """Look at requests that find idle workers.
 
-
-def _sparse(
-    run: Callable[[Workload], MeasuredRun], seconds: float
-) -> tuple[dict[float, np.ndarray], dict[float, np.ndarray], dict[float, float], tuple[float, ...]]:
-    """Return how long requests were on their way to idle workers, and the rest without work.
-
-    Both for each rate; and how late the load generator was. And how slow the machine was in each
-    turn, relative to the mean, beside what that lateness says of it.
+    Returns
+    -------
+    dict
+        `before`, `rest`, `opening` and `levels` of a `Calibration`; but `before` has all the time
+        until the worker begins.
     """
     rng = np.random.default_rng(2)
     top = max(SPARSE_RATES)
@@ -285,18 +304,26 @@ def _sparse(
     before = found.started - found.arrival
     rest = found.finished - found.started - works
     own = {rate: idle & (of_rate == rate) for rate in SPARSE_RATES}
-    late = {rate: float(np.nanmedian(found.late[of_rate == rate])) for rate in SPARSE_RATES}
+    opening = {rate: float(np.nanmedian(found.opening[of_rate == rate])) for rate in SPARSE_RATES}
     pace = np.ones(len(works))
     for turn in range(SPARSE_TURNS):
-        for rate, usual in late.items():
+        for rate, usual in opening.items():
             mine = (of_turn == turn) & (of_rate == rate)
-            pace[mine] = np.nanmedian(found.late[mine]) / usual
-    return (
-        {rate: before[mine] for rate, mine in own.items()},
-        {rate: rest[mine] for rate, mine in own.items()},
-        late,
-        _levels((before + rest) / pace, list(own.values()), of_turn),
-    )
+            pace[mine] = np.nanmedian(found.opening[mine]) / usual
+    return {
+        "before": {rate: _spread(before[mine]) for rate, mine in own.items()},
+        "rest": {rate: _spread(rest[mine]) for rate, mine in own.items()},
+        "opening": opening,
+        "levels": _levels((before + rest) / pace, list(own.values()), of_turn),
+    }
+
+
+def _less(spreads: dict[float, tuple[float, ...]], part: float) -> dict[float, tuple[float, ...]]:
+    """Return spreads without what the simulator adds by itself."""
+    return {
+        rate: tuple(np.maximum(0.0, np.array(spread) - part).tolist())
+        for rate, spread in spreads.items()
+    }
 
 
 def _levels(times: np.ndarray, groups: list[np.ndarray], of_turn: np.ndarray) -> tuple[float, ...]:

@@ -58,13 +58,14 @@ class MeasuredRun(Run):
         return self.replay.lateness
 
     @property
-    def late(self) -> np.ndarray:
-        """By how much the load generator was late with each request's first copy, in seconds.
+    def opening(self) -> np.ndarray:
+        """How long the load generator took to open a connection for each request, in seconds.
 
-        An array of float64, NaN for what was not sent.
+        An array of float64, of first copies; NaN for what was not sent, or came over a kept
+        connection.
         """
         replay = self.replay
-        return replay.sent[:: len(replay.sent) // len(replay.due)] - replay.due
+        return (replay.connected - replay.sent)[:: len(replay.sent) // len(replay.due)]
 
     @property
     def is_valid(self) -> bool:

@@ -26,6 +26,7 @@ COSTS = Calibration(
     dispatch_s=20e-6,
     per_byte_s=1e-9,
     worker_accept_s=40e-6,
+    worker_turn_s=60e-6,
     overrun={
         "queued": (2e-4, 3e-4, 4e-4),
         "acknowledged": (4e-4, 4e-4),
@@ -41,9 +42,9 @@ COSTS = Calibration(
 def fixed(overrun: float, before: tuple[float, float], rest: float, *costs: float) -> Calibration:
     """Costs that do not vary."""
     spreads = dict.fromkeys(REGIMES, (overrun, overrun))
-    accept, dispatch, worker_accept = costs or (0.0, 0.0, 0.0)
+    accept, dispatch, taken, turn = costs or (0.0, 0.0, 0.0, 0.0)
     return Calibration(
-        accept, dispatch, 0.0, worker_accept, spreads, {1.0: before}, {1.0: (rest, rest)}, 0.1
+        accept, dispatch, 0.0, taken, turn, spreads, {1.0: before}, {1.0: (rest, rest)}, 0.1
     )
 
 
@@ -65,25 +66,28 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
     [
         ("no json", "is not a calibration .*write one with: live calibrate"),
         ("[1]", "is not a calibration"),
-        (json.dumps({"version": 3, "accept_s": 1.0}), "is not a calibration"),
-        (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 3"),
+        (json.dumps({"version": 4, "accept_s": 1.0}), "is not a calibration"),
+        (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 4"),
         (
-            json.dumps({"version": 3, **vars(COSTS), "accept_s": -1.0}),
+            json.dumps({"version": 4, **vars(COSTS), "accept_s": -1.0}),
             "accept_s = -1 must be finite",
         ),
         (
-            json.dumps({"version": 3, **vars(COSTS), "rest": {"100": [2, 1]}}),
+            json.dumps({"version": 4, **vars(COSTS), "rest": {"100": [2, 1]}}),
             "rest, 100/s is not an ascending",
         ),
         (
-            json.dumps({"version": 3, **vars(COSTS), "rest": {"7": [1, 2]}}),
+            json.dumps({"version": 4, **vars(COSTS), "rest": {"7": [1, 2]}}),
             "both need the same ones",
         ),
         (
-            json.dumps({"version": 3, **vars(COSTS), "late": {"7": 1e-4}}),
-            r"late is of the rates 7.0, before of 100.0",
+            json.dumps({"version": 4, **vars(COSTS), "opening": {"7": 1e-4}}),
+            r"opening is of the rates 7.0, before of 100.0",
         ),
-        (json.dumps({"version": 3, **vars(COSTS), "levels": [0.0]}), "late and levels = 0 must be"),
+        (
+            json.dumps({"version": 4, **vars(COSTS), "levels": [0.0]}),
+            "opening and levels = 0 must be",
+        ),
     ],
 )
 def test_bad_files(tmp_path, text, message):
@@ -105,10 +109,13 @@ def test_a_calibrated_cluster_has_the_machine_s_costs(tmp_path):
     assert cluster.speeds == (1, 2, 1, 1)
     assert (cluster.master.accept_s, cluster.master.dispatch_s) == (30e-6, 20e-6)
     assert cluster.master.per_byte_s == 1e-9
-    assert cluster.overhead_s + cluster.accept_s == pytest.approx(3e-4)
+    assert (cluster.overhead_s, cluster.accept_s, cluster.turn_s) == pytest.approx(
+        (3e-4, 40e-6, 60e-6)
+    )
     assert (cluster.faults.restart_s, cluster.faults.detect_s) == (0.3, 0.5)
     blocking = Cluster.calibrated(tmp_path / "c.json", 4, discipline="fcfs")
-    assert (blocking.accept_s, blocking.overhead_s) == (0.0, pytest.approx(3e-4))
+    assert (blocking.accept_s, blocking.turn_s) == (0.0, 0.0)
+    assert blocking.overhead_s == pytest.approx(3e-4 + 40e-6 + 60e-6)
 
 
 def test_without_costs_a_prediction_is_the_simulation():
@@ -122,11 +129,11 @@ def test_without_costs_a_prediction_is_the_simulation():
 def test_costs_that_do_not_vary_shift_a_request_that_never_waits():
     n = 20
     workload = Workload.from_arrays(np.arange(n) * 1.0, np.full(n, 0.01))
-    costs = fixed(7e-3, (8e-3, 8e-3), 16e-3, 1e-3, 2e-3, 4e-3)
+    costs = fixed(7e-3, (8e-3, 8e-3), 16e-3, 1e-3, 2e-3, 4e-3, 5e-3)
     for policy in (policies.RoundRobin(), policies.CentralQueue()):
         predicted = costs.predict(workload, policy, Cluster(2, discipline="event_loop"), replays=2)
-        # before, accept, dispatch and the worker's accept, then the work and the rest
-        assert predicted.latency == pytest.approx(0.01 + 8e-3 + 1e-3 + 2e-3 + 4e-3 + 16e-3)
+        # before, accept, dispatch, the worker's accept and its turn, then the work and the rest
+        assert predicted.latency == pytest.approx(0.01 + 8e-3 + 1e-3 + 2e-3 + 4e-3 + 5e-3 + 16e-3)
 
 
 def test_a_request_that_waits_pays_for_where_it_waits():
@@ -174,7 +181,7 @@ def test_the_way_is_that_of_the_workload_s_rate():
     )
     for rate, expected in ((1.0, 4e-3), (10.0, 4e-3), (100.0, 2.5e-3), (1000.0, 1e-3)):
         workload = Workload.from_arrays(np.arange(501) / rate, np.full(501, 1e-9))
-        _, outside = costs.perturb(workload, 1, Cluster(2))
+        _, _, outside = costs.perturb(workload, 1, Cluster(2))
         assert outside == pytest.approx(expected, rel=1e-2)
 
 
@@ -200,23 +207,23 @@ def test_replays_differ_by_as_much_as_the_machine_did():
     assert middle == pytest.approx(tight[1], rel=0.02)
 
 
-def test_costs_follow_how_late_the_load_generator_was():
+def test_costs_follow_how_long_connections_take_to_open():
     n = 1000
     workload = Workload.from_arrays(np.arange(n) * 0.01, np.full(n, 0.001))
     cluster, policy = Cluster(1, discipline="event_loop"), policies.RoundRobin()
-    costs = replace(fixed(0.002, (0.001, 0.001), 0.002), late={1.0: 50e-6})
-    late = np.where(np.arange(n) < n // 2, 50e-6, 75e-6)
-    late[::7] = np.nan  # not sent
-    slow = costs.predict(workload, policy, cluster, replays=1, late=late).latency[0]
+    costs = replace(fixed(0.002, (0.001, 0.001), 0.002), opening={1.0: 50e-6})
+    opening = np.where(np.arange(n) < n // 2, 50e-6, 75e-6)
+    opening[::7] = np.nan  # not sent
+    slow = costs.predict(workload, policy, cluster, replays=1, opening=opening).latency[0]
     usual = costs.predict(workload, policy, cluster, replays=1).latency[0]
     assert usual == pytest.approx(0.001 + 0.001 + 0.002)
     assert slow[:100] == pytest.approx(usual[:100])
     assert slow[-100:] == pytest.approx(0.001 + 1.5 * (0.001 + 0.002))
-    # Ten times as late: the machine was not ten times as slow.
-    assert costs.pace(10 * late, workload, cluster).max() == PACES[1]
-    unknown = replace(costs, late={})
-    for other, of in ((unknown, late), (costs, np.full(n, np.nan))):
-        same = other.predict(workload, policy, cluster, replays=1, late=of).latency[0]
+    # Ten times as long: the machine was not ten times as slow.
+    assert costs.pace(10 * opening, workload, cluster).max() == PACES[1]
+    unknown = replace(costs, opening={})
+    for other, of in ((unknown, opening), (costs, np.full(n, np.nan))):
+        same = other.predict(workload, policy, cluster, replays=1, opening=of).latency[0]
         assert np.array_equal(same, usual)
 
 
@@ -226,9 +233,9 @@ def test_of_a_closed_loop_one_pace_is_known():
         2000, service=Exponential(0.01), arrivals=ClosedLoop(5, Exponential(0.05)),
         cluster=cluster, seed=1,
     )  # fmt: skip
-    costs = replace(COSTS, late={100.0: 50e-6})
-    late = np.linspace(0.0, 120e-6, 2000)
-    assert costs.pace(late, workload, cluster) == pytest.approx(np.full(2000, 1.2))
+    costs = replace(COSTS, opening={100.0: 50e-6})
+    opening = np.linspace(0.0, 120e-6, 2000)
+    assert costs.pace(opening, workload, cluster) == pytest.approx(np.full(2000, 1.2))
 
 
 def test_calibrations_are_pooled():
@@ -238,10 +245,10 @@ def test_calibrations_are_pooled():
         before={100.0: (3e-4, 4e-4, 11e-4)},
         overrun={name: tuple(2 * v for v in spread) for name, spread in COSTS.overrun.items()},
         levels=(0.9, 1.1),
-        late={100.0: 60e-6},
+        opening={100.0: 60e-6},
     )
-    both = Calibration.pooled([replace(COSTS, late={100.0: 40e-6}), slower])
-    assert both.late[100.0] == pytest.approx(50e-6)
+    both = Calibration.pooled([replace(COSTS, opening={100.0: 40e-6}), slower])
+    assert both.opening[100.0] == pytest.approx(50e-6)
     assert both.accept_s == pytest.approx(40e-6)
     assert both.before[100.0] == pytest.approx((2e-4, 3e-4, 10e-4))
     assert both.overrun["acknowledged"] == pytest.approx((6e-4, 6e-4))
@@ -257,7 +264,7 @@ def test_calibrations_are_pooled():
 def test_jitter_lets_nobody_overtake():
     wide = fixed(0.0, (0.0, 0.5), 0.0)
     workload = Workload.from_arrays(np.arange(50) * 0.01, np.arange(1, 51) * 1e-3)
-    seen, outside = wide.perturb(workload, 3, Cluster(2))
+    seen, _, outside = wide.perturb(workload, 3, Cluster(2))
     assert (np.diff(seen.arrival) >= 0).all()
     assert np.array_equal(seen.cpu, workload.cpu)
     assert seen.arrival - workload.arrival == pytest.approx(outside)
@@ -278,7 +285,7 @@ def test_clients_of_a_closed_loop_come_back_later():
     closed = Workload.synthetic(
         40, arrivals=ClosedLoop(clients=4, think=Deterministic(0.1)), service=Exponential(0.01)
     )
-    seen, outside = COSTS.perturb(closed, 1, Cluster(2))
+    seen, _, outside = COSTS.perturb(closed, 1, Cluster(2))
     assert seen.think - closed.think == pytest.approx(outside)
     predicted = COSTS.predict(closed, policies.RoundRobin(), Cluster(2, discipline="event_loop"))
     assert predicted.latency.shape == (200, 40)

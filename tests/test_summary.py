@@ -264,7 +264,7 @@ GENERAL = {
         lbsim.Client(timeout=0.3, retries=1, take_back="service"),
     ),
     "event loops, sessions": (
-        lbsim.Cluster(8, discipline="event_loop", accept_s=1e-4, faults=FAULTS),
+        lbsim.Cluster(8, discipline="event_loop", accept_s=1e-4, turn_s=2e-4, faults=FAULTS),
         policies.Sticky(),
         lbsim.Client(timeout=0.3, retries=1, take_back="queued"),
     ),

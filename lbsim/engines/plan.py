@@ -72,6 +72,7 @@ class Costs(NamedTuple):
     master_dispatch: float
     master_per_byte: float
     worker_accept: float
+    worker_turn: float
     session_miss: float
 
 
@@ -182,6 +183,7 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
             master_dispatch=cluster.master.dispatch_s,
             master_per_byte=cluster.master.per_byte_s,
             worker_accept=cluster.accept_s,
+            worker_turn=cluster.turn_s,
             session_miss=cluster.session_miss_s,
         ),
         faults=_fault_table(cluster),

@@ -75,6 +75,7 @@ class Loop:
         self.finished = [nan] * n
         self.outcome = [record.UNFINISHED] * n
         self.sent = [nan] * tickets
+        self.connected = [nan] * tickets
         self.ended = [nan] * tickets
         self.end = [OPEN] * tickets
         self.status = [0] * tickets
@@ -266,6 +267,7 @@ class Loop:
         connection = _Connection(sock, ticket)
         self.by_descriptor[sock.fileno()] = connection
         self.poller.register(sock, select.EPOLLIN)
+        self.connected[ticket] = time.monotonic()
         return connection
 
     def _push(self, connection: _Connection) -> None:

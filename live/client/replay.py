@@ -21,8 +21,8 @@ from live.client.task import Task
 __all__ = ["Replay", "replay"]
 
 COLUMNS = (
-    "due", "finished", "outcome", "sent", "ended", "end", "status", "worker", "started",
-    "served",
+    "due", "finished", "outcome", "sent", "connected", "ended", "end", "status", "worker",
+    "started", "served",
 )  # fmt: skip
 PER_PROCESS = 3000.0
 """Requests a second that one process is trusted with (it can do about twice as many)."""
@@ -46,6 +46,8 @@ class Replay:
         Index into `lbsim.engines.record.OUTCOMES`.
     sent, ended : ndarray of float64, shape (tickets,)
         When each copy was sent; when it was answered, failed or was given up.
+    connected : ndarray of float64, shape (tickets,)
+        When a connection had been opened for it; NaN if it came over a kept one.
     end : ndarray of int64, shape (tickets,)
         Index into `live.client.loop.ENDS`.
     status : ndarray of int64, shape (tickets,)
@@ -65,6 +67,7 @@ class Replay:
     finished: np.ndarray
     outcome: np.ndarray
     sent: np.ndarray
+    connected: np.ndarray
     ended: np.ndarray
     end: np.ndarray
     status: np.ndarray

@@ -103,7 +103,7 @@ FEATURES = {
     "slots and a full queue": ({"slots": (1, 2, 1, 3), "queue_limit": 5}, None),
     "sessions": ({"session_miss_s": 0.5, "overhead_s": 0.25}, None),
     "sharing": ({"discipline": "ps", "concurrency": 3}, None),
-    "event loop": ({"discipline": "event_loop", "accept_s": 0.25}, None),
+    "event loop": ({"discipline": "event_loop", "accept_s": 0.25, "turn_s": 0.5}, None),
     "busy master": ({"master": BUSY_MASTER}, None),
     "busy master, sharing": ({"master": BUSY_MASTER, "discipline": "ps", "slots": 2}, None),
     "busy master, event loop": ({"master": BUSY_MASTER, "discipline": "event_loop"}, None),
@@ -178,7 +178,7 @@ def clusters(draw, workers, until, discipline=None, always=()):
         "faults": schedules.filter(lambda f: f.schedule) if "faults" in always else schedules,
     }
     if discipline == "event_loop":
-        options["accept_s"] = TIMES
+        options["accept_s"] = options["turn_s"] = TIMES
     else:
         options["concurrency"] = st.integers(1, 3)
     options[draw(st.sampled_from(["info_every_s", "info_delay_s"]))] = SPANS

@@ -92,6 +92,20 @@ def test_what_arrives_in_a_turn_is_for_the_next():
     assert result.started.tolist() == [0.25, 2.75, 3.75]
 
 
+def test_a_turn_that_finds_connections_costs_once():
+    # As before, but the first of those that are found together pays for the turn. The turn at
+    # 0.75 finds nobody.
+    loop = Cluster(1, discipline="event_loop", accept_s=0.25, turn_s=0.5)
+    result = run([0, 1, 1.5], [2, 1, 1], loop)
+    assert result.started.tolist() == [0.75, 3.75, 4.75]
+
+
+def test_a_turn_may_be_all_that_it_costs():
+    loop = Cluster(1, discipline="event_loop", turn_s=0.5)
+    result = run([0, 1, 1.5], [2, 1, 1], loop)
+    assert result.started.tolist() == [0.5, 3, 4]
+
+
 def test_overhead_is_work():
     result = run([0], [1], Cluster(1, speeds=2.0, overhead_s=1.0))
     assert result.finished.tolist() == [1.0]

@@ -31,8 +31,8 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
     assert 0 < costs.accept_s < 0.1
     assert 0 < costs.accept_s + costs.dispatch_s < 0.1
     assert 0 < costs.worker_accept_s < 0.1
-    # A handler that sleeps to a deadline is never early.
-    assert all(spread[0] > 0 for spread in costs.overrun.values())
+    assert 0 <= costs.worker_turn_s < 0.1
+    assert all(np.median(spread) > 0 for spread in costs.overrun.values())
     assert all(spread[0] >= 0 for spread in costs.before.values())
     assert all(spread[0] > 0 for spread in costs.rest.values())
     assert len(costs.levels) > 1
@@ -60,5 +60,6 @@ def test_levels_are_the_machine_s_and_not_chance():
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 def test_real_node_is_calibrated_by_what_its_clients_see():
     costs = calibrate_node("rr", seconds=1.0)
+    # A handler that sleeps to a deadline is never early.
     assert all(spread[0] > 0 for spread in costs.overrun.values())
     assert all(spread[0] > 0 for spread in costs.rest.values())

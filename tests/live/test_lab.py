@@ -33,7 +33,7 @@ from live.measured import MeasuredRun
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
 
 COSTS = Calibration(
-    20e-6, 20e-6, 0.0, 20e-6, dict.fromkeys(REGIMES, (1e-4, 3e-4)),
+    20e-6, 20e-6, 0.0, 20e-6, 30e-6, dict.fromkeys(REGIMES, (1e-4, 3e-4)),
     {100.0: (1e-4, 4e-4)}, {100.0: (3e-4, 5e-4)}, 0.2, machine={"cores": 2},
 )  # fmt: skip
 QUIET = Disturbance(0.0, 0.1, 0.01)
@@ -47,16 +47,17 @@ def workload(n: int = 800) -> Workload:
 def as_if_measured(policy, *, factor: float = 1.0, late: float = 1e-4) -> MeasuredRun:
     """A simulated run with other jitter, in the clothes of a measured one."""
     work = workload()
-    seen, outside = COSTS.perturb(work, 99, CLUSTER)
-    run = simulate(seen, policy, COSTS.apply(CLUSTER), seed=1)
+    seen, costly, outside = COSTS.perturb(work, 99, CLUSTER)
+    run = simulate(seen, policy, costly, seed=1)
     latency = (run.latency + outside) * factor
     n = len(work)
     record = run.record._replace(arrival=work.arrival, finished=work.arrival + latency)
     nothing = np.full(n, np.nan)
     replay = Replay(
         0.0, work.arrival, record.finished, record.outcome.astype(np.int64), work.arrival + late,
-        record.finished, np.zeros(n, np.int64), np.full(n, 200), np.zeros(n, np.int64), nothing,
-        nothing, Lateness.of(work.arrival, work.arrival + late), True,
+        work.arrival + late + 1e-4, record.finished, np.zeros(n, np.int64), np.full(n, 200),
+        np.zeros(n, np.int64), nothing, nothing,
+        Lateness.of(work.arrival, work.arrival + late), True,
     )  # fmt: skip
     return MeasuredRun(
         work, policy, CLUSTER, run.client, 1, "measured", 1, record, replay, None, QUIET, facts()

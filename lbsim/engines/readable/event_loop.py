@@ -33,6 +33,8 @@ class EventLoop(Worker):
     def __init__(self, stage: "Stage", index: int) -> None:
         super().__init__(stage, index)
         self.accept_s = stage.plan.costs.worker_accept
+        self.turn_s = stage.plan.costs.worker_turn
+        self.look_s = 0.0  # what the first connection of this turn costs more than the others
         self.accepted: deque[int] = deque()  # to be handled in a later turn
         self.waiting: dict[int, Appointment] = {}
         self.ready: deque[int] = deque()  # waiting is over, to be answered in a later turn
@@ -58,6 +60,7 @@ class EventLoop(Worker):
         self.answers, self.ready = self.ready, self.answers
         self.accepts, self.queue = self.queue, self.accepts
         self.handles, self.accepted = self.accepted, self.handles
+        self.look_s = self.turn_s
         self._next()
 
     def _next(self) -> None:
@@ -67,8 +70,9 @@ class EventLoop(Worker):
                 self.stage.master.completed(self.index, self.answers.popleft())
             elif self.accepts:
                 ticket = self.accepts.popleft()
-                if self.accept_s > 0.0:
-                    return self._take_time(ACCEPT, ticket, self.accept_s)
+                cost, self.look_s = self.accept_s + self.look_s, 0.0
+                if cost > 0.0:
+                    return self._take_time(ACCEPT, ticket, cost)
                 self._accept(ticket)
             elif self.handles:
                 ticket = self.handles.popleft()

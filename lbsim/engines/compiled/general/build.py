@@ -68,7 +68,9 @@ def make_state(plan: Plan, core: Core) -> State:
         master=_master(plan, tickets),
         faults=Faults(_frozen_table(plan)) if len(plan.faults.time) else None,
         sharing=_sharing(n, tickets) if plan.discipline == p.PS else None,
-        loop=Loop(plan.costs.worker_accept) if plan.discipline == p.EVENT_LOOP else None,
+        loop=Loop(plan.costs.worker_accept, plan.costs.worker_turn)
+        if plan.discipline == p.EVENT_LOOP
+        else None,
     )
 
 

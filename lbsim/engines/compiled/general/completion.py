@@ -16,6 +16,7 @@ from lbsim.engines.compiled.general.layout import (
     DUE,
     HANDLE_STEP,
     HANDLES,
+    LOOK,
     NO_STEP,
     QUEUE,
     READY,
@@ -96,6 +97,7 @@ def turn(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> None:
         _move(s, worker, READY, ANSWERS)
         _move(s, worker, QUEUE, ACCEPTS)
         _move(s, worker, ACCEPTED, HANDLES)
+        s.pace[worker, LOOK] = loop.turn_s
     _go_on(s, loop, policy, now, worker)
 
 
@@ -117,8 +119,10 @@ def _go_on(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> Non
         elif s.worker[worker, ACCEPTS] != NONE:
             ticket = s.worker[worker, ACCEPTS]
             remove(s, worker, ACCEPTS, ticket)
-            if loop.accept_s > 0.0:
-                event_loop.take_time(s, now, worker, ACCEPT_STEP, ticket, loop.accept_s)
+            cost = loop.accept_s + s.pace[worker, LOOK]
+            s.pace[worker, LOOK] = 0.0
+            if cost > 0.0:
+                event_loop.take_time(s, now, worker, ACCEPT_STEP, ticket, cost)
                 return
             _accept(s, policy, now, worker, ticket)
         elif s.worker[worker, HANDLES] != NONE:

@@ -83,7 +83,8 @@ STEP_LEFT = 4
 STEP_WAIT = 5
 TURN_DUE = 6  # as DUE of a ticket
 BORN = 7
-N_PACE = 8
+LOOK = 8  # event loop: what the first connection of this turn costs more than the others
+N_PACE = 9
 
 # --- status of `advance` ---------------------------------------------------------------------
 
@@ -156,6 +157,7 @@ class Loop(NamedTuple):
     """Workers with an event loop."""
 
     accept_s: float
+    turn_s: float
 
 
 class State(NamedTuple):
