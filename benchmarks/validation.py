@@ -69,7 +69,7 @@ MODELS = {  # that are to predict what is no policy
     "shared": "SharedAccept",
     "reuseport": "Random",  # only a name; `Recorded` takes its place
 }
-REVISION = 3  # of what is measured; runs of another one stay in the file, and are made again
+REVISION = 4  # of what is measured; runs of another one stay in the file, and are made again
 BATCH = 12  # runs between two calibrations
 ATTEMPTS = 3  # at a calibration
 REQUESTS = 5000
@@ -250,7 +250,7 @@ def compared(job: Job, run: MeasuredRun, costs: Calibration, realtime: bool) -> 
     policy = Recorded(run.worker.copy()) if job.policy == "reuseport" else run.policy
     prediction = costs.predict(
         workload, policy, cluster, replays=REPLAYS, seed=job.seed, jitter_seed=job.seed,
-        opening=run.opening,
+        making=run.making,
     )  # fmt: skip
     bare = simulate(workload, policy, cluster, seed=job.seed)
     # Who runs before others need not care that they wait.
@@ -273,6 +273,7 @@ def compared(job: Job, run: MeasuredRun, costs: Calibration, realtime: bool) -> 
         "same_worker": far["same_worker"],
         "ks": far["ks"],
         "bare_ks": far["bare_ks"],
+        "pace": float(np.mean(costs.pace(run.making, workload, cluster))),
         "lateness": vars(run.lateness),
         "disturbance": vars(run.disturbance),
         "machine": run.machine,

@@ -10,11 +10,11 @@ prediction is not one simulated run but many, each with its own draws of the mea
 
 A machine that is used seldom is slow to wake (processors sleep, caches are cold), so the way of a
 request depends on how many requests come, and is measured at several rates. And a machine is not
-equally fast at all times. The load generator is the thermometer: it opens a connection for each
-request, which takes longer when all takes longer, and has nothing to do with who is to serve. How
-long that took in a run, against how long it took in the calibration, scales the costs. What that
-does not explain is drawn: measurements are repeated, and each simulated run draws a level out of
-what the repetitions say of the next one.
+equally fast at all times. The load generator is the thermometer: it makes a socket for each
+request before it connects it, which takes longer when all takes longer, and has nothing to do with
+who is to serve. How long that took in a run, against how long it took in the calibration, scales
+the costs. What that does not explain is drawn: measurements are repeated, and each simulated run
+draws a level out of what the repetitions say of the next one.
 """
 
 import json
@@ -40,7 +40,7 @@ from lbsim.simulate import simulate
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["REGIMES", "Calibration", "opening_at", "regime_of"]
+__all__ = ["REGIMES", "Calibration", "making_at", "regime_of"]
 
 Spread = tuple[float, ...]
 """Quantiles at evenly spaced probabilities, in seconds."""
@@ -101,12 +101,12 @@ class Calibration:
         From then until the client has the answer, without the work. A spread for each rate.
     restart_s : float
         From a worker's death until its successor is up.
-    opening : mapping of float to float
-        How long the load generator took at each rate to open a connection, the median; empty if
-        that is not known.
+    making : mapping of float to float
+        How long the load generator took at each rate to make a socket, the median; empty if that
+        is not known.
     levels : tuple of float
         How slow the machine was in each repetition of the measurement, relative to their mean,
-        and to `opening`.
+        and to `making`.
     machine : dict
         Where it was measured.
     """
@@ -120,7 +120,7 @@ class Calibration:
     before: dict[float, Spread]
     rest: dict[float, Spread]
     restart_s: float
-    opening: dict[float, float] = field(default_factory=dict)
+    making: dict[float, float] = field(default_factory=dict)
     levels: tuple[float, ...] = (1.0,)
     machine: dict[str, Any] = field(default_factory=dict)
 
@@ -138,13 +138,13 @@ class Calibration:
                 f"{', '.join(map(str, self.rest))}; both need the same ones, and at least one; "
                 "measure it again with: live calibrate"
             )
-        if self.opening and set(self.opening) != set(self.before):
+        if self.making and set(self.making) != set(self.before):
             raise InputError(
-                f"Calibration: opening is of the rates {', '.join(map(str, self.opening))}, before "
+                f"Calibration: making is of the rates {', '.join(map(str, self.making))}, before "
                 f"of {', '.join(map(str, self.before))}; measure it again with: live calibrate"
             )
-        for value in (*self.before, *self.opening.values(), *self.levels):
-            checks.positive("Calibration", "rates, opening and levels", value)
+        for value in (*self.before, *self.making.values(), *self.levels):
+            checks.positive("Calibration", "rates, making and levels", value)
         for name, spread in self._spreads():
             values = np.asarray(spread, np.float64)
             if len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) < 0).any():
@@ -176,7 +176,7 @@ class Calibration:
             data["overrun"] = {name: tuple(v) for name, v in data["overrun"].items()}
             for name in ("before", "rest"):
                 data[name] = {float(rate): tuple(v) for rate, v in data[name].items()}
-            data["opening"] = {float(rate): value for rate, value in data["opening"].items()}
+            data["making"] = {float(rate): value for rate, value in data["making"].items()}
             data["levels"] = tuple(data["levels"])
             return cls(**data)
         except FileNotFoundError as error:
@@ -222,10 +222,10 @@ class Calibration:
             overrun=spreads("overrun"),
             before=spreads("before"),
             rest=spreads("rest"),
-            opening={
-                rate: middle([each.opening[rate] for each in calibrations])
-                for rate in first.opening
-                if all(each.opening for each in calibrations)
+            making={
+                rate: middle([each.making[rate] for each in calibrations])
+                for rate in first.making
+                if all(each.making for each in calibrations)
             },
             levels=tuple(
                 level * of / mean
@@ -235,9 +235,9 @@ class Calibration:
         )
 
     def _level(self) -> float:
-        """Return one number for how slow the machine was, beside what `opening` says of it."""
+        """Return one number for how slow the machine was, beside what `making` says of it."""
         costs = float(sum(np.median(spread) for _, spread in self._spreads()))
-        return costs / float(np.mean(list(self.opening.values()))) if self.opening else costs
+        return costs / float(np.mean(list(self.making.values()))) if self.making else costs
 
     def save(self, path: str | Path) -> None:
         """Write a small JSON file."""
@@ -258,8 +258,8 @@ class Calibration:
             p10, p50, p99 = np.quantile(np.asarray(spread), [0.1, 0.5, 0.99]) * 1e6
             lines.append(f"{name:22} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
         lines += [
-            f"{f'opening, {rate:g}/s':22} {self.opening[rate] * 1e6:10.1f} µs"
-            for rate in sorted(self.opening)
+            f"{f'making, {rate:g}/s':22} {self.making[rate] * 1e6:10.1f} µs"
+            for rate in sorted(self.making)
         ]
         times = f"{len(self.levels)} repetition{'s' if len(self.levels) != 1 else ''}"
         lines.append(f"{'level':22} ± {self._uncertainty():.1%} (from {times})")
@@ -306,14 +306,14 @@ class Calibration:
             ),
         )
 
-    def pace(self, opening: np.ndarray, workload: "Workload", cluster: Cluster) -> np.ndarray:
+    def pace(self, making: np.ndarray, workload: "Workload", cluster: Cluster) -> np.ndarray:
         """Return how slow the machine was at each request, relative to the calibration.
 
         Parameters
         ----------
-        opening : ndarray of float64, shape (n,)
-            How long the load generator took to open a connection for each request, in seconds;
-            NaN where that is not known.
+        making : ndarray of float64, shape (n,)
+            How long the load generator took to make a socket for each request, in seconds; NaN
+            where that is not known.
         workload : Workload
             The requests, in order of arrival.
         cluster : Cluster
@@ -325,18 +325,16 @@ class Calibration:
             in the calibration at this rate, within `PACES`. Of clients that wait for answers (a
             closed loop), one figure for all.
         """
-        n = len(opening)
-        if not self.opening or np.isnan(opening).all():
+        n = len(making)
+        if not self.making or np.isnan(making).all():
             return np.ones(n)
-        usual = opening_at(self.opening, _rate(workload, cluster))
+        usual = making_at(self.making, _rate(workload, cluster))
         parts = 1 if workload.client.max() >= 0 else max(1, n // PACED)
         blocks = [
-            rows
-            for rows in np.array_split(np.arange(n), parts)
-            if not np.isnan(opening[rows]).all()
+            rows for rows in np.array_split(np.arange(n), parts) if not np.isnan(making[rows]).all()
         ]
         middles = [float(rows.mean()) for rows in blocks]
-        paces = [float(np.nanmedian(opening[rows])) / usual for rows in blocks]
+        paces = [float(np.nanmedian(making[rows])) / usual for rows in blocks]
         return np.interp(np.arange(n), middles, np.clip(paces, *PACES))
 
     def perturb(
@@ -425,7 +423,7 @@ class Calibration:
         client: Client | None = None,
         engine: str = "auto",
         seconds: float | None = None,
-        opening: np.ndarray | None = None,
+        making: np.ndarray | None = None,
     ) -> Prediction:
         """Simulate the same requests many times, each time with other jitter.
 
@@ -440,9 +438,9 @@ class Calibration:
         jitter_seed : int, default 0
         seconds : float, optional
             Make fewer replays, but not fewer than 20, if they take longer than this.
-        opening : ndarray of float64, shape (n,), optional
-            How long the load generator took to open a connection for each request of the run that
-            is to be predicted; see `pace`. Without it the machine is as it was in the calibration.
+        making : ndarray of float64, shape (n,), optional
+            How long the load generator took to make a socket for each request of the run that is
+            to be predicted; see `pace`. Without it the machine is as it was in the calibration.
         """
         replays = checks.count("predict", "replays", replays)
         regime = regime_of(policy, cluster)
@@ -451,7 +449,7 @@ class Calibration:
         costly = self.apply(cluster, regime)
         engine = _engine(workload, policy, costly, client, seed, replays, engine, seconds)
         until = math.inf if seconds is None else time.monotonic() + seconds
-        pace = 1.0 if opening is None else self.pace(opening, workload, cluster)
+        pace = 1.0 if making is None else self.pace(making, workload, cluster)
         made = 0
         for i in range(replays):
             if made >= FEWEST and time.monotonic() > until:
@@ -505,9 +503,9 @@ def _rate(workload: "Workload", cluster: Cluster) -> float:
     return len(workload) / span if span > 0 else math.inf
 
 
-def opening_at(opening: Mapping[float, float], rate: float) -> float:
-    """Return how long opening takes at a rate, of what a `Calibration` knows of some rates."""
-    return float(_at({of: (value,) for of, value in opening.items()}, rate)[0])
+def making_at(making: Mapping[float, float], rate: float) -> float:
+    """Return how long making a socket takes at a rate, of what is known of some rates."""
+    return float(_at({of: (value,) for of, value in making.items()}, rate)[0])
 
 
 def _at(spreads: Mapping[float, Spread], rate: float) -> np.ndarray:

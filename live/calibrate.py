@@ -5,8 +5,8 @@ explained:
 
 - *sparse*: requests that find an idle worker, at several rates, each of them in several turns. From
   when one is due until its handler begins, less the master's own part, is `before`; from there to
-  the client, less the work, `rest`. How long the load generator took meanwhile to open a
-  connection, and how much the turns differ beside that, is kept too.
+  the client, less the work, `rest`. How long the load generator took meanwhile to make a
+  socket, and how much the turns differ beside that, is kept too.
 - *busy*: requests at high load. Of those that were there when their worker had done with the one
   before, the time between the two ends, less the work, is what a request occupies a worker beyond
   its work. That depends on whether its worker's loop found it in a turn between the two, and how
@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from lbsim import policies
-from lbsim.calibration import REGIMES, Calibration, opening_at
+from lbsim.calibration import REGIMES, Calibration, making_at
 from lbsim.cluster import Cluster
 from lbsim.engines.record import Handovers
 from lbsim.faults import Crash, Faults
@@ -98,7 +98,7 @@ def calibrate(
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
     ways = _sparse(least, 0.45 * seconds)
-    now = {regime: busy.when(ways["opening"]) for regime, busy in found.items()}
+    now = {regime: busy.when(ways["making"]) for regime, busy in found.items()}
     worker_accept_s, worker_turn_s = taking = now["queued"].taking()
     ways["before"] = _less(ways["before"], whole_s + worker_accept_s + worker_turn_s)
     return Calibration(
@@ -137,8 +137,8 @@ def calibrate_again(
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
     ways = _sparse(least, seconds)
-    # What is not measured again follows how long opening takes, as in a prediction.
-    now = np.mean([ways["opening"][rate] / known.opening[rate] for rate in known.opening] or [1.0])
+    # What is not measured again follows how long making a socket takes, as in a prediction.
+    now = np.mean([ways["making"][rate] / known.making[rate] for rate in known.making] or [1.0])
     singles = ("accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s")
     costs: dict[str, Any] = {name: float(now * getattr(known, name)) for name in singles}
     overrun = {
@@ -190,7 +190,7 @@ def _without_master(
         per_byte_s=0.0,
         worker_accept_s=0.0,
         worker_turn_s=0.0,
-        overrun=dict.fromkeys(REGIMES, busy.when(ways["opening"]).overrun()),
+        overrun=dict.fromkeys(REGIMES, busy.when(ways["making"]).overrun()),
         restart_s=0.0,
         machine=facts(),
         **ways,
@@ -216,19 +216,19 @@ class _Busy:
         before, or nobody knows.
     rate : float
         Of requests a second.
-    opening_s : float
-        How long it took the load generator to open a connection, the median.
+    making_s : float
+        How long it took the load generator to make a socket, the median.
     """
 
     cost: np.ndarray
     found: np.ndarray
     rate: float
-    opening_s: float
+    making_s: float
 
-    def when(self, opening: Mapping[float, float]) -> "_Busy":
-        """Return the same at the time when `opening` was measured."""
-        opening_s = opening_at(opening, self.rate)
-        return replace(self, cost=self.cost * (opening_s / self.opening_s), opening_s=opening_s)
+    def when(self, making: Mapping[float, float]) -> "_Busy":
+        """Return the same at the time when `making` was measured."""
+        making_s = making_at(making, self.rate)
+        return replace(self, cost=self.cost * (making_s / self.making_s), making_s=making_s)
 
     def taking(self) -> tuple[float, float]:
         """Return what a worker needs for a connection that it takes, and for a turn beside that."""
@@ -269,7 +269,7 @@ def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> _Busy:
         np.concatenate(costs),
         np.concatenate(founds),
         rate,
-        float(np.nanmedian(seen.opening[COLD:])),
+        float(np.nanmedian(seen.making[COLD:])),
     )
 
 
@@ -279,7 +279,7 @@ def _sparse(run: Callable[[Workload], MeasuredRun], seconds: float) -> dict[str,
     Returns
     -------
     dict
-        `before`, `rest`, `opening` and `levels` of a `Calibration`; but `before` has all the time
+        `before`, `rest`, `making` and `levels` of a `Calibration`; but `before` has all the time
         until the worker begins.
     """
     rng = np.random.default_rng(2)
@@ -304,16 +304,16 @@ def _sparse(run: Callable[[Workload], MeasuredRun], seconds: float) -> dict[str,
     before = found.started - found.arrival
     rest = found.finished - found.started - works
     own = {rate: idle & (of_rate == rate) for rate in SPARSE_RATES}
-    opening = {rate: float(np.nanmedian(found.opening[of_rate == rate])) for rate in SPARSE_RATES}
+    making = {rate: float(np.nanmedian(found.making[of_rate == rate])) for rate in SPARSE_RATES}
     pace = np.ones(len(works))
     for turn in range(SPARSE_TURNS):
-        for rate, usual in opening.items():
+        for rate, usual in making.items():
             mine = (of_turn == turn) & (of_rate == rate)
-            pace[mine] = np.nanmedian(found.opening[mine]) / usual
+            pace[mine] = np.nanmedian(found.making[mine]) / usual
     return {
         "before": {rate: _spread(before[mine]) for rate, mine in own.items()},
         "rest": {rate: _spread(rest[mine]) for rate, mine in own.items()},
-        "opening": opening,
+        "making": making,
         "levels": _levels((before + rest) / pace, list(own.values()), of_turn),
     }
 

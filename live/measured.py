@@ -58,14 +58,14 @@ class MeasuredRun(Run):
         return self.replay.lateness
 
     @property
-    def opening(self) -> np.ndarray:
-        """How long the load generator took to open a connection for each request, in seconds.
+    def making(self) -> np.ndarray:
+        """How long the load generator took to make a socket for each request, in seconds.
 
         An array of float64, of first copies; NaN for what was not sent, or came over a kept
         connection.
         """
         replay = self.replay
-        return (replay.connected - replay.sent)[:: len(replay.sent) // len(replay.due)]
+        return (replay.made - replay.sent)[:: len(replay.sent) // len(replay.due)]
 
     @property
     def is_valid(self) -> bool:

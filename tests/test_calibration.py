@@ -81,12 +81,12 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
             "both need the same ones",
         ),
         (
-            json.dumps({"version": 4, **vars(COSTS), "opening": {"7": 1e-4}}),
-            r"opening is of the rates 7.0, before of 100.0",
+            json.dumps({"version": 4, **vars(COSTS), "making": {"7": 1e-4}}),
+            r"making is of the rates 7.0, before of 100.0",
         ),
         (
             json.dumps({"version": 4, **vars(COSTS), "levels": [0.0]}),
-            "opening and levels = 0 must be",
+            "making and levels = 0 must be",
         ),
     ],
 )
@@ -207,23 +207,23 @@ def test_replays_differ_by_as_much_as_the_machine_did():
     assert middle == pytest.approx(tight[1], rel=0.02)
 
 
-def test_costs_follow_how_long_connections_take_to_open():
+def test_costs_follow_how_long_sockets_take_to_make():
     n = 1000
     workload = Workload.from_arrays(np.arange(n) * 0.01, np.full(n, 0.001))
     cluster, policy = Cluster(1, discipline="event_loop"), policies.RoundRobin()
-    costs = replace(fixed(0.002, (0.001, 0.001), 0.002), opening={1.0: 50e-6})
-    opening = np.where(np.arange(n) < n // 2, 50e-6, 75e-6)
-    opening[::7] = np.nan  # not sent
-    slow = costs.predict(workload, policy, cluster, replays=1, opening=opening).latency[0]
+    costs = replace(fixed(0.002, (0.001, 0.001), 0.002), making={1.0: 50e-6})
+    making = np.where(np.arange(n) < n // 2, 50e-6, 75e-6)
+    making[::7] = np.nan  # not sent
+    slow = costs.predict(workload, policy, cluster, replays=1, making=making).latency[0]
     usual = costs.predict(workload, policy, cluster, replays=1).latency[0]
     assert usual == pytest.approx(0.001 + 0.001 + 0.002)
     assert slow[:100] == pytest.approx(usual[:100])
     assert slow[-100:] == pytest.approx(0.001 + 1.5 * (0.001 + 0.002))
     # Ten times as long: the machine was not ten times as slow.
-    assert costs.pace(10 * opening, workload, cluster).max() == PACES[1]
-    unknown = replace(costs, opening={})
-    for other, of in ((unknown, opening), (costs, np.full(n, np.nan))):
-        same = other.predict(workload, policy, cluster, replays=1, opening=of).latency[0]
+    assert costs.pace(10 * making, workload, cluster).max() == PACES[1]
+    unknown = replace(costs, making={})
+    for other, of in ((unknown, making), (costs, np.full(n, np.nan))):
+        same = other.predict(workload, policy, cluster, replays=1, making=of).latency[0]
         assert np.array_equal(same, usual)
 
 
@@ -233,9 +233,9 @@ def test_of_a_closed_loop_one_pace_is_known():
         2000, service=Exponential(0.01), arrivals=ClosedLoop(5, Exponential(0.05)),
         cluster=cluster, seed=1,
     )  # fmt: skip
-    costs = replace(COSTS, opening={100.0: 50e-6})
-    opening = np.linspace(0.0, 120e-6, 2000)
-    assert costs.pace(opening, workload, cluster) == pytest.approx(np.full(2000, 1.2))
+    costs = replace(COSTS, making={100.0: 50e-6})
+    making = np.linspace(0.0, 120e-6, 2000)
+    assert costs.pace(making, workload, cluster) == pytest.approx(np.full(2000, 1.2))
 
 
 def test_calibrations_are_pooled():
@@ -245,10 +245,10 @@ def test_calibrations_are_pooled():
         before={100.0: (3e-4, 4e-4, 11e-4)},
         overrun={name: tuple(2 * v for v in spread) for name, spread in COSTS.overrun.items()},
         levels=(0.9, 1.1),
-        opening={100.0: 60e-6},
+        making={100.0: 60e-6},
     )
-    both = Calibration.pooled([replace(COSTS, opening={100.0: 40e-6}), slower])
-    assert both.opening[100.0] == pytest.approx(50e-6)
+    both = Calibration.pooled([replace(COSTS, making={100.0: 40e-6}), slower])
+    assert both.making[100.0] == pytest.approx(50e-6)
     assert both.accept_s == pytest.approx(40e-6)
     assert both.before[100.0] == pytest.approx((2e-4, 3e-4, 10e-4))
     assert both.overrun["acknowledged"] == pytest.approx((6e-4, 6e-4))

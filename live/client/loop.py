@@ -75,7 +75,7 @@ class Loop:
         self.finished = [nan] * n
         self.outcome = [record.UNFINISHED] * n
         self.sent = [nan] * tickets
-        self.connected = [nan] * tickets
+        self.made = [nan] * tickets
         self.ended = [nan] * tickets
         self.end = [OPEN] * tickets
         self.status = [0] * tickets
@@ -252,6 +252,7 @@ class Loop:
         sock = socket.socket()
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.made[ticket] = time.monotonic()
         source = int(self.task.source[ticket // self.task.copies])
         try:
             if source:
@@ -267,7 +268,6 @@ class Loop:
         connection = _Connection(sock, ticket)
         self.by_descriptor[sock.fileno()] = connection
         self.poller.register(sock, select.EPOLLIN)
-        self.connected[ticket] = time.monotonic()
         return connection
 
     def _push(self, connection: _Connection) -> None:

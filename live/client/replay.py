@@ -21,7 +21,7 @@ from live.client.task import Task
 __all__ = ["Replay", "replay"]
 
 COLUMNS = (
-    "due", "finished", "outcome", "sent", "connected", "ended", "end", "status", "worker",
+    "due", "finished", "outcome", "sent", "made", "ended", "end", "status", "worker",
     "started", "served",
 )  # fmt: skip
 PER_PROCESS = 3000.0
@@ -46,8 +46,8 @@ class Replay:
         Index into `lbsim.engines.record.OUTCOMES`.
     sent, ended : ndarray of float64, shape (tickets,)
         When each copy was sent; when it was answered, failed or was given up.
-    connected : ndarray of float64, shape (tickets,)
-        When a connection had been opened for it; NaN if it came over a kept one.
+    made : ndarray of float64, shape (tickets,)
+        When a socket had been made for it, and not yet connected; NaN if it came over a kept one.
     end : ndarray of int64, shape (tickets,)
         Index into `live.client.loop.ENDS`.
     status : ndarray of int64, shape (tickets,)
@@ -67,7 +67,7 @@ class Replay:
     finished: np.ndarray
     outcome: np.ndarray
     sent: np.ndarray
-    connected: np.ndarray
+    made: np.ndarray
     ended: np.ndarray
     end: np.ndarray
     status: np.ndarray

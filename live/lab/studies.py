@@ -314,7 +314,7 @@ def study(
                 server: costs.predict(
                     workload, policies[name], cluster, replays=replays, seed=seed,
                     jitter_seed=seed, client=client, seconds=seconds,
-                    opening=(run if server == "live" else peers[name][server]).opening,
+                    making=(run if server == "live" else peers[name][server]).making,
                 )
                 for server, costs in {"live": calibration, **node_costs}.items()
                 if server == "live" or server in peers[name]

@@ -79,7 +79,7 @@ def test_a_measured_run_has_the_columns_of_a_simulated_one():
     # Asked for in milliseconds with six decimals: a nanosecond may be lost.
     assert (ended - run.started >= workload.service - 1e-6).all()
     assert (run.finished >= ended).all()
-    assert (run.opening > 0).all()
+    assert (run.making > 0).all()
     assert run.frame().dtypes.equals(simulated.frame().dtypes)
     assert run.attempts().dtypes.equals(simulated.attempts().dtypes)
     assert run.events().dtypes.equals(simulated.events().dtypes)
