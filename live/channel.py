@@ -108,7 +108,7 @@ def pack(
     value: float = 0.0,
     *,
     flags: int = 0,
-    payload: bytes = b"",
+    payload: bytes | bytearray = b"",
 ) -> bytes:
     """Return a message's bytes."""
     return HEADER.pack(kind, flags, len(payload), serial, first, second, third, value) + payload

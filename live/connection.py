@@ -58,7 +58,8 @@ class Connection:
 
     # Defaults of the class, so that a new connection costs no more than what it begins with.
     deadline = decided = handed = math.nan
-    data = out = rest = b""
+    data: bytes | bytearray = b""
+    out = rest = b""
     head: Head | None = None
     identity = ticket = worker = -1
     in_pieces = is_watched = is_told = False

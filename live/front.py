@@ -17,7 +17,9 @@ from live.connection import Connection, refusal
 __all__ = ["Front", "address_of", "listen"]
 
 LINGER_S = 2.0  # a refused client has so long to read its answer before the socket closes
-ACCEPTS = 64  # connections accepted a turn, so that workers' reports are not kept waiting
+# Connections accepted a turn, and seconds that it may take: workers' reports, and what has been
+# decided, wait for the end of the turn, and a policy may take long over each.
+ACCEPTS, ACCEPTING_S = 64, 0.001
 RESERVE = 128  # descriptors that are not for clients: channels, pidfds, files
 READ = 65_536
 LARGEST_TASK = 1 << 24  # bytes of a request that is sent as a message
@@ -111,6 +113,7 @@ class Front:
 
     def _accept(self) -> bool:
         """Accept what has come; return whether there may be more."""
+        until = time.monotonic() + ACCEPTING_S
         for _turn in range(ACCEPTS):
             if self.n_open >= self.most:
                 self.counts["accept_paused"] += 1
@@ -137,6 +140,8 @@ class Front:
                 self._read(self.latest)
             self._await(connection)
             self.latest = connection
+            if now > until:
+                break
         return True
 
     def _await(self, connection: Connection) -> None:
@@ -180,13 +185,20 @@ class Front:
             self.counts["client_left"] += 1
             self.close(connection)
             return True
-        connection.data = connection.data + data if connection.data else data
+        if not connection.data:
+            connection.data = data
+        elif connection.head is None:
+            connection.data += data
+        else:  # a body that comes in many parts is not copied again with each
+            if not isinstance(connection.data, bytearray):
+                connection.data = bytearray(connection.data)
+            connection.data += data
         return self._parse(connection)
 
     def _parse(self, connection: Connection) -> bool:
         try:
             if connection.head is None:
-                connection.head = head.parse(connection.data)
+                connection.head = head.parse(bytes(connection.data))
         except head.TooLarge:
             self.refuse(connection, 431)
             return True
@@ -219,8 +231,9 @@ class Front:
             connection.sock.send(b"HTTP/1.1 100 Continue\r\n\r\n", socket.MSG_DONTWAIT)
         if len(connection.data) < request.total:
             return False
-        connection.rest = connection.data[request.total :]
-        connection.data = connection.data[: request.total]
+        connection.rest = bytes(connection.data[request.total :])
+        if connection.rest:
+            connection.data = connection.data[: request.total]
         self._pass_on(connection)
         return True
 

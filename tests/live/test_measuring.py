@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def short(n: int, cluster: Cluster, load: float = 0.5, **options) -> Workload:
     return Workload.synthetic(
         n, service=Exponential(0.004), load=load, cluster=cluster, seed=2, **options
     )
+
+
+class Ponderer(policies.RoundRobin):
+    """Takes its time."""
+
+    def choose(self, request, cluster):
+        until = time.perf_counter() + 0.005
+        while time.perf_counter() < until:
+            pass
+        return super().choose(request, cluster)
 
 
 # --- what a run holds --------------------------------------------------------------------------
@@ -317,6 +328,12 @@ def test_from_a_running_kernel_with_a_class_defined_in_a_cell():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in CELLS])
     NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
     assert notebook.cells[1].outputs[0]["text"] == "measured {2} 40\n"
+
+
+def test_what_a_slow_policy_has_decided_does_not_wait_for_its_next_choices():
+    run = live.measure(Workload.from_arrays(np.zeros(20), np.full(20, 1e-3)), Ponderer(), loop(2))
+    handed, decided = run.stamps["handed"], run.stamps["decided"]
+    assert (handed < decided.max()).sum() > 10
 
 
 def answered_at_215_ms() -> Replay:
