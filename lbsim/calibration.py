@@ -20,14 +20,14 @@ draws a level out of what the repetitions say of the next one.
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from lbsim import checks
+from lbsim import checks, spread
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
 from lbsim.engines import READABLE_S
@@ -36,14 +36,12 @@ from lbsim.errors import InputError
 from lbsim.policy import Policy
 from lbsim.prediction import Prediction
 from lbsim.simulate import simulate
+from lbsim.spread import Spread
 
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["REGIMES", "Calibration", "making_at", "regime_of"]
-
-Spread = tuple[float, ...]
-"""Quantiles at evenly spaced probabilities, in seconds."""
+__all__ = ["REGIMES", "Calibration", "regime_of"]
 
 VERSION = 4
 FEWEST = 20
@@ -145,8 +143,8 @@ class Calibration:
             )
         for value in (*self.before, *self.making.values(), *self.levels):
             checks.positive("Calibration", "rates, making and levels", value)
-        for name, spread in self._spreads():
-            values = np.asarray(spread, np.float64)
+        for name, of in self._spreads():
+            values = np.asarray(of, np.float64)
             if len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) < 0).any():
                 raise InputError(
                     f"Calibration: {name} is not an ascending list of two or more numbers; "
@@ -156,7 +154,7 @@ class Calibration:
     def _spreads(self) -> list[tuple[str, Spread]]:
         """Return all spreads with their names."""
         ways = {"before": self.before, "rest": self.rest}
-        return [(f"overrun, {name}", spread) for name, spread in self.overrun.items()] + [
+        return [(f"overrun, {name}", of) for name, of in self.overrun.items()] + [
             (f"{name}, {rate:g}/s", of_rate[rate])
             for name, of_rate in ways.items()
             for rate in sorted(of_rate)
@@ -236,7 +234,7 @@ class Calibration:
 
     def _level(self) -> float:
         """Return one number for how slow the machine was, beside what `making` says of it."""
-        costs = float(sum(np.median(spread) for _, spread in self._spreads()))
+        costs = float(sum(np.median(of) for _, of in self._spreads()))
         return costs / float(np.mean(list(self.making.values()))) if self.making else costs
 
     def save(self, path: str | Path) -> None:
@@ -254,8 +252,8 @@ class Calibration:
             f"{'per_byte_s':22} {self.per_byte_s * 1e9:10.3f} ns",
             f"{'restart_s':22} {self.restart_s * 1e3:10.1f} ms",
         ]
-        for name, spread in self._spreads():
-            p10, p50, p99 = np.quantile(np.asarray(spread), [0.1, 0.5, 0.99]) * 1e6
+        for name, of in self._spreads():
+            p10, p50, p99 = np.quantile(np.asarray(of), [0.1, 0.5, 0.99]) * 1e6
             lines.append(f"{name:22} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
         lines += [
             f"{f'making, {rate:g}/s':22} {self.making[rate] * 1e6:10.1f} µs"
@@ -269,7 +267,7 @@ class Calibration:
 
     def overhead(self, cluster: Cluster, regime: str) -> float:
         """Return the mean overrun, less what the simulator adds by itself, in seconds."""
-        mean = float(np.mean(_evenly(self.overrun[regime])))
+        mean = spread.mean(self.overrun[regime])
         if cluster.discipline != "event_loop":  # which takes a request whenever it begins one
             mean += self.worker_accept_s + self.worker_turn_s
         if regime == "held":  # then the worker is idle while the master hands over
@@ -328,7 +326,7 @@ class Calibration:
         n = len(making)
         if not self.making or np.isnan(making).all():
             return np.ones(n)
-        usual = making_at(self.making, _rate(workload, cluster))
+        usual = spread.value_at_rate(self.making, _rate(workload, cluster))
         parts = 1 if workload.client.max() >= 0 else max(1, n // PACED)
         blocks = [
             rows for rows in np.array_split(np.arange(n), parts) if not np.isnan(making[rows]).all()
@@ -374,13 +372,17 @@ class Calibration:
         costly = self.apply(cluster, regime, usual)
         rate = _rate(workload, cluster)
         before, overrun, rest = (
-            level * _draw(spread, rng, n)
-            for spread in (_at(self.before, rate), self.overrun[regime], _at(self.rest, rate))
+            level * spread.draw(of, rng, n)
+            for of in (
+                spread.at_rate(self.before, rate),
+                self.overrun[regime],
+                spread.at_rate(self.rest, rate),
+            )
         )
         rows = workload.columns
         # The cluster has one figure for what to take a request costs. Turns are for several.
         taken = (level - usual) * costly.accept_s / usual
-        mean = usual * float(np.mean(_evenly(self.overrun[regime])))
+        mean = usual * spread.mean(self.overrun[regime])
         cpu = np.maximum(0.0, rows.cpu + taken + overrun - mean)
         # The simulator lets the client have its answer when the worker is free again. The client
         # need not wait for that, but for the rest.
@@ -501,30 +503,3 @@ def _rate(workload: "Workload", cluster: Cluster) -> float:
         return min(rates)
     span = float(workload.arrival[-1] - workload.arrival[0])
     return len(workload) / span if span > 0 else math.inf
-
-
-def making_at(making: Mapping[float, float], rate: float) -> float:
-    """Return how long making a socket takes at a rate, of what is known of some rates."""
-    return float(_at({of: (value,) for of, value in making.items()}, rate)[0])
-
-
-def _at(spreads: Mapping[float, Spread], rate: float) -> np.ndarray:
-    """Return the spread at a rate: between two that were measured, else the nearest."""
-    rates = sorted(spreads)
-    at = np.interp(math.log(rate), np.log(rates), np.arange(len(rates)))
-    low = min(int(at), len(rates) - 1)
-    high = min(low + 1, len(rates) - 1)
-    share = at - low
-    below, above = (np.asarray(spreads[rates[i]]) for i in (low, high))
-    return (1.0 - share) * below + share * above
-
-
-def _draw(spread: Sequence[float] | np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Draw from a spread, linear between its quantiles."""
-    return np.interp(rng.random(n), np.linspace(0.0, 1.0, len(spread)), spread)
-
-
-def _evenly(spread: Sequence[float]) -> np.ndarray:
-    """Return values that stand for a spread, each as likely as the others."""
-    at = (np.arange(10_000) + 0.5) / 10_000
-    return np.interp(at, np.linspace(0.0, 1.0, len(spread)), spread)

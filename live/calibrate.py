@@ -28,11 +28,12 @@ from typing import Any
 import numpy as np
 
 from lbsim import policies
-from lbsim.calibration import REGIMES, Calibration, making_at
+from lbsim.calibration import REGIMES, Calibration
 from lbsim.cluster import Cluster
 from lbsim.engines.record import Handovers
 from lbsim.faults import Crash, Faults
 from lbsim.policy import Policy
+from lbsim.spread import value_at_rate
 from lbsim.workload import Workload
 from live.client import Task, replay
 from live.machine import facts
@@ -227,7 +228,7 @@ class _Busy:
 
     def when(self, making: Mapping[float, float]) -> "_Busy":
         """Return the same at the time when `making` was measured."""
-        making_s = making_at(making, self.rate)
+        making_s = value_at_rate(making, self.rate)
         return replace(self, cost=self.cost * (making_s / self.making_s), making_s=making_s)
 
     def taking(self) -> tuple[float, float]:
