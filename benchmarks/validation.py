@@ -10,9 +10,10 @@ The machine is calibrated again before and after every few runs, and these are p
 mean of the two; a calibration during which others took the processors is repeated at once. What the
 kernel chose by a hash with a secret cannot be predicted: the recorded choices are replayed.
 
-The runs come in an order that is drawn once, so that whatever the budget allows is a fair sample. A
-run is reported whatever came out; one during which the machine was noisy is marked and done again
-at the end. Called again with the same directory, it goes on where it stopped. Results:
+The runs come in an order that is drawn once, those of the cells and of the seeds in turns, so that
+whatever the budget allows is a fair sample. A run is reported whatever came out; one during which
+the machine was noisy is marked and done again at the end. Called again with the same directory, it
+goes on where it stopped. Results:
 ``runs.jsonl`` (a line a run) and ``summary.txt``. Those of our own machine are in
 ``data/validation``: ``python benchmarks/validation.py --summary --out data/validation``.
 """
@@ -26,6 +27,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +131,8 @@ def jobs() -> list[Job]:
     ]
     pooled = [Job(*POOLED, policy, seed) for policy in (*AWARE, *node[:1]) for seed in SEEDS]
     rng = np.random.default_rng(SEED)
-    return [matrix[i] for i in rng.permutation(len(matrix))] + [
-        pooled[i] for i in rng.permutation(len(pooled))
-    ]
+    drawn = [[kind[i] for i in rng.permutation(len(kind))] for kind in (matrix, pooled)]
+    return [job for turn in zip_longest(*drawn) for job in turn if job is not None]
 
 
 def main() -> None:
