@@ -58,6 +58,7 @@ USUAL = 0.98  # the share of busy times that tell what a turn costs; the others 
 SPARSE_RATES = {40.0: 0.4, 160.0: 0.3, 640.0: 0.3}  # requests a second: the share of a turn
 SPARSE_TURNS = 4
 SPARSE_WORKERS = 8
+FLOOD_WORKERS = 2
 FLOOD_RATE = 20_000.0  # requests a second: more than anybody can take
 PAYLOAD = 50_000.0  # bytes; less than the master holds of a body
 
@@ -86,7 +87,7 @@ def calibrate(
         def run(workload: Workload, workers: int) -> MeasuredRun:
             return measured(policies.SharedAccept(), workers, mode)(workload)
 
-        return _without_master(run, seconds / 2, say)
+        return _without_asking(run, seconds / 2, say)
     say("calibrating: a busy worker")
     found = {
         regime: _busy(measured(policy, BUSY_WORKERS, mode), 0.2 * seconds)
@@ -163,8 +164,8 @@ def calibrate_node(
     Returns
     -------
     Calibration
-        Its master's processor time is a part of `before`, since Node's cannot be asked for each
-        request; `overrun` is the same in all regimes, since the scheduling is what it is.
+        All of its master's processor time is in `dispatch_s`, since Node's cannot be asked for
+        each request; `overrun` is the same in all regimes, since the scheduling is what it is.
     """
 
     def run(workload: Workload, workers: int) -> MeasuredRun:
@@ -174,20 +175,29 @@ def calibrate_node(
                 workload, peer.url, policies.NodeCluster(), cluster, pids=peer.pids
             )
 
-    return _without_master(run, seconds, say)
+    master_s = 0.0
+    if scheduling == "rr":
+        say("calibrating: a busy master")
+        with node_cluster(FLOOD_WORKERS, scheduling) as peer:
+            master_s, _ = _master_time(_flood_of(0.1 * seconds, 0.0), peer.address, peer.master)
+    return _without_asking(run, seconds, say, master_s)
 
 
-def _without_master(
-    run: Callable[[Workload, int], MeasuredRun], seconds: float, say: Callable[[str], None]
+def _without_asking(
+    run: Callable[[Workload, int], MeasuredRun],
+    seconds: float,
+    say: Callable[[str], None],
+    master_s: float = 0.0,
 ) -> Calibration:
     """Measure what can be seen without asking a master, with what runs a workload."""
     say("calibrating: a busy worker")
     busy = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
     say("calibrating: requests that find an idle worker")
     ways = _sparse(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds)
+    ways["before"] = _less(ways["before"], master_s)
     return Calibration(
         accept_s=0.0,
-        dispatch_s=0.0,
+        dispatch_s=master_s,
         per_byte_s=0.0,
         worker_accept_s=0.0,
         worker_turn_s=0.0,
@@ -364,24 +374,32 @@ def _by_worker(rows: Handovers) -> list[np.ndarray]:
 
 def _flood(seconds: float, mode: str) -> tuple[float, float, float]:
     """Return the master's seconds to accept and decide, for everything, and for a byte more."""
-    small, accept_s = _master_time(seconds / 2, 0.0, mode)
-    large, _ = _master_time(seconds / 2, PAYLOAD, mode)
+    cluster = Cluster(FLOOD_WORKERS, discipline="event_loop")
+    whole = []
+    for payload in (0.0, PAYLOAD):
+        with server(policies.LeastConnections(), cluster, mode=mode) as running:
+            flood = _flood_of(seconds / 2, payload)
+            spent, start = _master_time(flood, running.crew.address, running.crew.master_pid)
+            stamps, _ = running.stop(start)
+        whole.append(spent)
+        if payload == 0.0:
+            accept_s = float(np.median(stamps["decided"] - stamps["accept"]))
+    small, large = whole
     return min(accept_s, small), small, max(0.0, (large - small) / PAYLOAD)
 
 
-def _master_time(seconds: float, payload: float, mode: str) -> tuple[float, float]:
-    """Return the master's processor time a request, and the part until it had decided."""
+def _flood_of(seconds: float, payload: float) -> Workload:
     n = max(500, int(2000 * seconds))
-    workload = Workload.from_arrays(
+    return Workload.from_arrays(
         np.arange(n) / FLOOD_RATE, np.zeros(n), payload=np.full(n, payload), name="flood"
     )
-    cluster = Cluster(2, discipline="event_loop")
-    with server(policies.LeastConnections(), cluster, mode=mode) as running:
-        before = _processor_time(running.crew.master_pid)
-        seen = replay(Task.of(workload, running.crew.address))
-        spent = _processor_time(running.crew.master_pid) - before
-        stamps, _ = running.stop(seen.start)
-    return spent / n, float(np.median(stamps["decided"] - stamps["accept"]))
+
+
+def _master_time(flood: Workload, address: tuple[str, int], pid: int) -> tuple[float, float]:
+    """Return a master's processor time a request, and when the flood began."""
+    before = _processor_time(pid)
+    seen = replay(Task.of(flood, address))
+    return (_processor_time(pid) - before) / len(flood), seen.start
 
 
 def _processor_time(pid: int) -> float:

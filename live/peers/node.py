@@ -26,11 +26,14 @@ class Peer(NamedTuple):
     pids : tuple of int
         Of its workers.
     version : str
+    master : int
+        The process id of its primary.
     """
 
     address: tuple[str, int]
     pids: tuple[int, ...]
     version: str
+    master: int
 
     @property
     def url(self) -> str:
@@ -71,7 +74,10 @@ def node_cluster(workers: int, scheduling: str = "rr") -> Iterator[Peer]:
                 raise InputError(f"node {version.stdout.strip()} could not start {script.name}")
             started = json.loads(line)
             yield Peer(
-                ("127.0.0.1", started["port"]), tuple(started["pids"]), version.stdout.strip()
+                ("127.0.0.1", started["port"]),
+                tuple(started["pids"]),
+                version.stdout.strip(),
+                process.pid,
             )
         finally:
             process.terminate()
