@@ -64,7 +64,10 @@ def node_cluster(workers: int, scheduling: str = "rr") -> Iterator[Peer]:
     with (
         as_file(files("live.peers") / "node_cluster.js") as script,
         subprocess.Popen(
-            [program, str(script), str(workers), scheduling], stdout=subprocess.PIPE, text=True
+            [program, str(script), str(workers), scheduling],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process,
     ):
         try:

@@ -2,6 +2,7 @@
 //   node node_cluster.js WORKERS rr|none [PORT]
 'use strict';
 const cluster = require('node:cluster');
+const fs = require('node:fs');
 const http = require('node:http');
 const [workers, scheduling, port] = process.argv.slice(2);
 
@@ -18,6 +19,8 @@ if (cluster.isPrimary) {
   cluster.on('exit', () => cluster.fork());
   for (let i = 0; i < Number(workers); i += 1) cluster.fork();
   process.on('SIGTERM', () => process.exit(0)); // its workers leave with it
+  // Who has started us from a program and is gone, however it ended, wants no server any more.
+  if (fs.fstatSync(0).isFIFO()) process.stdin.on('end', () => process.exit(0)).resume();
 } else {
   const never = new Int32Array(new SharedArrayBuffer(4));
   http.createServer((request, response) => {

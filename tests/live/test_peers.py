@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import eventually, is_alive
 
 from lbsim import BoundedPareto, Cluster, InputError, Workload, policies
 from live.client import Task, replay
@@ -45,6 +46,20 @@ def test_awaiting_does_not_block_node():
     with node_cluster(1) as peer:
         result = replay(Task.of(workload, peer.address))
     assert result.finished.max() - result.start < 10 * 0.5
+
+
+@needs_node
+def test_node_leaves_with_who_has_started_it():
+    program = (
+        "import time; from live.peers import node_cluster\n"
+        "with node_cluster(2) as peer: print(peer.master, *peer.pids, flush=True); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        pids = [int(word) for word in process.stdout.readline().split()]
+        process.kill()
+    assert len(pids) == 3
+    eventually(lambda: not any(map(is_alive, pids)), "node has left")
 
 
 @needs_node
