@@ -47,9 +47,9 @@ from lbsim import (
     simulate,
 )
 from lbsim.calibration import Calibration
-from live.calibrate import calibrate, calibrate_node
+from live.calibrate import calibrate, calibrate_node, undisturbed
 from live.lab import BANDS, Pair
-from live.machine import STEAL_LIMIT, Watch, wait_for_quiet
+from live.machine import STEAL_LIMIT, wait_for_quiet
 from live.measured import MeasuredRun
 from live.measuring import measure, measure_against
 from live.peers import node_cluster
@@ -74,7 +74,6 @@ MODELS = {  # that are to predict what is no policy
 REVISION = 5  # of what is measured; runs of an earlier one stay in the file, and are made again
 STILL_GOOD = {4: ("pass", *KERNEL, "Node SCHED_NONE")}  # by what had to be calibrated
 BATCH = 12  # runs between two calibrations
-ATTEMPTS = 3  # at a calibration
 REQUESTS = 5000
 REPLAYS = 200
 SEED = 20260101
@@ -202,15 +201,12 @@ def side(policy: str) -> str:
 
 def calibrated(side: str, realtime: bool) -> Calibration:
     """Measure what it costs now, if possible while nobody takes the processors."""
-    for _ in range(ATTEMPTS):
-        watch = Watch()
-        with before_others(realtime):
-            costs = (
+    with before_others(realtime):
+        return undisturbed(
+            lambda: (
                 calibrate_node(NODES[side], 10.0) if side in NODES else calibrate(10.0, mode=side)
             )
-        if watch.look().steal <= STEAL_LIMIT:
-            break
-    return costs
+        )
 
 
 def report(row: dict[str, Any], out: Path) -> None:

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,7 @@ from lbsim.errors import InputError
 from lbsim.policies import NodeCluster, SharedAccept
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
-from live.calibrate import calibrate, calibrate_again, calibrate_node
+from live.calibrate import calibrate, calibrate_again, calibrate_node, undisturbed
 from live.lab.pair import LEAST, Pair
 from live.machine import Disturbance, Watch
 from live.measured import MeasuredRun
@@ -252,7 +253,10 @@ def study(
         for name, policy in policies.items()
     }
     given = calibration
-    calibrations = [calibrate(CALIBRATE_S, say=teller.stage)] if given is None else [given]
+    if given is None:
+        calibrations = [undisturbed(lambda: calibrate(CALIBRATE_S, say=teller.stage))]
+    else:
+        calibrations = [given]
     measured: dict[str, MeasuredRun] = {}
     peers: dict[str, dict[str, MeasuredRun]] = {}
     node_costs: dict[str, Calibration] = {}
@@ -298,12 +302,15 @@ def study(
                 theirs, run = _node(workload, policy, cluster, client, scheduling, count)
                 if keep(run) is not None:
                     peers[name][theirs] = run
-                    node_costs[theirs] = calibrate_node(
-                        scheduling, CALIBRATE_S / 2, say=teller.stage
+                    node_costs[theirs] = undisturbed(
+                        partial(calibrate_node, scheduling, CALIBRATE_S / 2, say=teller.stage)
                     )
         if given is None and is_complete:
             # Once more, to know by how much the machine changes.
-            calibrations.append(calibrate_again(calibrations[0], AGAIN_S, say=teller.stage))
+            known = calibrations[0]
+            calibrations.append(
+                undisturbed(lambda: calibrate_again(known, AGAIN_S, say=teller.stage))
+            )
     except KeyboardInterrupt:
         is_complete = False
     calibration = Calibration.pooled(calibrations)

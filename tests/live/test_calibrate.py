@@ -10,7 +10,9 @@ import pytest
 
 from lbsim import Cluster
 from lbsim.calibration import Calibration
-from live.calibrate import _levels, calibrate_node
+from live import calibrate as calibrating
+from live.calibrate import ATTEMPTS, _levels, calibrate_node, undisturbed
+from live.machine import Disturbance
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
 
@@ -55,6 +57,19 @@ def test_levels_are_the_machine_s_and_not_chance():
     spread = [np.std(_levels(rng.lognormal(0.0, 0.5, 2000), [few], turn)) for _ in range(200)]
     raw = 1.2533 * 0.5 / np.sqrt(10)
     assert np.sqrt(np.mean(np.square(spread))) < 0.75 * raw
+
+
+@pytest.mark.parametrize(("steals", "made"), [([0.0], 1), ([0.1, 0.01], 2), ([0.1] * 9, ATTEMPTS)])
+def test_a_calibration_that_was_disturbed_is_repeated(steals, made, monkeypatch):
+    looks = iter(steals)
+
+    class Watch:
+        def look(self):
+            return Disturbance(next(looks), 0.2, 0.1)
+
+    monkeypatch.setattr(calibrating, "Watch", Watch)
+    numbers = iter(range(9))
+    assert undisturbed(lambda: next(numbers)) == made - 1
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
