@@ -60,7 +60,7 @@ SPARSE_TURNS = 4
 SPARSE_WORKERS = 8
 FLOOD_WORKERS = 2
 FLOOD_RATE = 20_000.0  # requests a second: more than anybody can take
-ATTEMPTS = 3  # while others take the processors
+ATTEMPTS = 2  # while others take the processors
 PAYLOAD = 50_000.0  # bytes; less than the master holds of a body
 
 
