@@ -25,7 +25,7 @@ from lbsim import (
     recordings,
     simulate,
 )  # fmt: skip
-from lbsim.calibration import Calibration, regime_of
+from lbsim.calibration import SINGLES, Calibration, regime_of
 from live.calibrate import calibrate
 from live.machine import Watch
 from live.measuring import measure_against
@@ -80,10 +80,7 @@ def node(workload: Workload, cluster: Cluster) -> Run:
 
 def figures(costs: Calibration) -> dict[str, float]:
     """Return the single numbers of a calibration."""
-    names = (
-        "accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "worker_turn_s", "restart_s",
-    )  # fmt: skip
-    return {name: getattr(costs, name) for name in names}
+    return {name: getattr(costs, name) for name in SINGLES}
 
 
 if __name__ == "__main__":

@@ -202,11 +202,9 @@ def side(policy: str) -> str:
 def calibrated(side: str, realtime: bool) -> Calibration:
     """Measure what it costs now, if possible while nobody takes the processors."""
     with before_others(realtime):
-        return undisturbed(
-            lambda: (
-                calibrate_node(NODES[side], 10.0) if side in NODES else calibrate(10.0, mode=side)
-            )
-        )
+        if side in NODES:
+            return undisturbed(calibrate_node, NODES[side], 10.0)
+        return undisturbed(calibrate, 10.0, mode=side)
 
 
 def report(row: dict[str, Any], out: Path) -> None:

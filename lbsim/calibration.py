@@ -41,7 +41,7 @@ from lbsim.spread import Spread
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["REGIMES", "Calibration", "regime_of"]
+__all__ = ["REGIMES", "SINGLES", "Calibration", "regime_of"]
 
 VERSION = 4
 FEWEST = 20
@@ -57,9 +57,10 @@ processor did not take the workers'."""
 LOADING_S, COMPILING_S = 2.0, 20.0
 """About how long it takes to load the compiled engine, and to compile a policy for it."""
 
-_SINGLE = (
+SINGLES = (
     "accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "worker_turn_s", "restart_s",
 )  # fmt: skip
+"""What a `Calibration` has one figure of."""
 
 REGIMES = ("queued", "acknowledged", "held")
 """Where the next request is when a worker has done with one: at the worker; at the worker, which
@@ -123,7 +124,7 @@ class Calibration:
     machine: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in _SINGLE:
+        for name in SINGLES:
             checks.not_negative("Calibration", name, getattr(self, name))
         if set(self.overrun) != set(REGIMES):
             raise InputError(
@@ -216,7 +217,7 @@ class Calibration:
 
         return replace(
             first,
-            **{name: middle([getattr(each, name) for each in calibrations]) for name in _SINGLE},
+            **{name: middle([getattr(each, name) for each in calibrations]) for name in SINGLES},
             overrun=spreads("overrun"),
             before=spreads("before"),
             rest=spreads("rest"),
@@ -399,8 +400,8 @@ class Calibration:
     def _uncertainty(self) -> float:
         """Return the standard deviation of the next repetition's level, relative."""
         m = len(self.levels)
-        spread = float(np.std(np.log(self.levels), ddof=1)) if m > 1 else 0.0
-        return spread * math.sqrt(1.0 + 1.0 / m)
+        apart = float(np.std(np.log(self.levels), ddof=1)) if m > 1 else 0.0
+        return apart * math.sqrt(1.0 + 1.0 / m)
 
     def _draw_level(self, rng: np.random.Generator) -> float:
         """Draw how slow the machine is, relative to what was measured on the average.
@@ -448,8 +449,8 @@ class Calibration:
         regime = regime_of(policy, cluster)
         latency = np.full((replays, len(workload)), np.nan)
         worker = np.full((replays, len(workload)), -1, np.int32)
-        costly = self.apply(cluster, regime)
-        engine = _engine(workload, policy, costly, client, seed, replays, engine, seconds)
+        usual = self.apply(cluster, regime)
+        engine = _engine(workload, policy, usual, client, seed, replays, engine, seconds)
         until = math.inf if seconds is None else time.monotonic() + seconds
         pace = 1.0 if making is None else self.pace(making, workload, cluster)
         made = 0

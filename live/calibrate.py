@@ -60,7 +60,7 @@ SPARSE_TURNS = 4
 SPARSE_WORKERS = 8
 FLOOD_WORKERS = 2
 FLOOD_RATE = 20_000.0  # requests a second: more than anybody can take
-ATTEMPTS = 2  # while others take the processors
+ATTEMPTS = 2  # at a calibration, if others take the processors
 PAYLOAD = 50_000.0  # bytes; less than the master holds of a body
 
 
@@ -184,11 +184,13 @@ def calibrate_node(
     return _without_asking(run, seconds, say, master_s)
 
 
-def undisturbed(calibrated: Callable[[], Calibration]) -> Calibration:
-    """Calibrate again, a few times at most, if others took the processors meanwhile."""
+def undisturbed(
+    calibration: Callable[..., Calibration], *arguments: Any, **options: Any
+) -> Calibration:
+    """Call one of the above with these arguments; again if others took the processors meanwhile."""
     for _ in range(ATTEMPTS):
         watch = Watch()
-        costs = calibrated()
+        costs = calibration(*arguments, **options)
         if watch.look().steal <= STEAL_LIMIT:
             break
     return costs
@@ -385,18 +387,18 @@ def _by_worker(rows: Handovers) -> list[np.ndarray]:
 
 def _flood(seconds: float, mode: str) -> tuple[float, float, float]:
     """Return the master's seconds to accept and decide, for everything, and for a byte more."""
-    cluster = Cluster(FLOOD_WORKERS, discipline="event_loop")
-    whole = []
-    for payload in (0.0, PAYLOAD):
-        with server(policies.LeastConnections(), cluster, mode=mode) as running:
-            flood = _flood_of(seconds / 2, payload)
-            spent, start = _master_time(flood, running.crew.address, running.crew.master_pid)
-            stamps, _ = running.stop(start)
-        whole.append(spent)
-        if payload == 0.0:
-            accept_s = float(np.median(stamps["decided"] - stamps["accept"]))
-    small, large = whole
+    small, accept_s = _flooded(_flood_of(seconds / 2, 0.0), mode)
+    large, _ = _flooded(_flood_of(seconds / 2, PAYLOAD), mode)
     return min(accept_s, small), small, max(0.0, (large - small) / PAYLOAD)
+
+
+def _flooded(flood: Workload, mode: str) -> tuple[float, float]:
+    """Return our master's processor time a request, and the part until it had decided."""
+    cluster = Cluster(FLOOD_WORKERS, discipline="event_loop")
+    with server(policies.LeastConnections(), cluster, mode=mode) as running:
+        spent, start = _master_time(flood, running.crew.address, running.crew.master_pid)
+        stamps, _ = running.stop(start)
+    return spent, float(np.median(stamps["decided"] - stamps["accept"]))
 
 
 def _flood_of(seconds: float, payload: float) -> Workload:

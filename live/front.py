@@ -185,14 +185,10 @@ class Front:
             self.counts["client_left"] += 1
             self.close(connection)
             return True
-        if not connection.data:
-            connection.data = data
-        elif connection.head is None:
-            connection.data += data
-        else:  # a body that comes in many parts is not copied again with each
-            if not isinstance(connection.data, bytearray):
-                connection.data = bytearray(connection.data)
-            connection.data += data
+        if connection.head is not None and isinstance(connection.data, bytes):
+            # A body that comes in many parts is not copied again with each.
+            connection.data = bytearray(connection.data)
+        connection.data += data
         return self._parse(connection)
 
     def _parse(self, connection: Connection) -> bool:

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -253,10 +252,9 @@ def study(
         for name, policy in policies.items()
     }
     given = calibration
-    if given is None:
-        calibrations = [undisturbed(lambda: calibrate(CALIBRATE_S, say=teller.stage))]
-    else:
-        calibrations = [given]
+    calibrations = [
+        undisturbed(calibrate, CALIBRATE_S, say=teller.stage) if given is None else given
+    ]
     measured: dict[str, MeasuredRun] = {}
     peers: dict[str, dict[str, MeasuredRun]] = {}
     node_costs: dict[str, Calibration] = {}
@@ -303,13 +301,12 @@ def study(
                 if keep(run) is not None:
                     peers[name][theirs] = run
                     node_costs[theirs] = undisturbed(
-                        partial(calibrate_node, scheduling, CALIBRATE_S / 2, say=teller.stage)
+                        calibrate_node, scheduling, CALIBRATE_S / 2, say=teller.stage
                     )
         if given is None and is_complete:
             # Once more, to know by how much the machine changes.
-            known = calibrations[0]
             calibrations.append(
-                undisturbed(lambda: calibrate_again(known, AGAIN_S, say=teller.stage))
+                undisturbed(calibrate_again, calibrations[0], AGAIN_S, say=teller.stage)
             )
     except KeyboardInterrupt:
         is_complete = False
