@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.optimize import nnls
 
 from lbsim import policies
 from lbsim.calibration import REGIMES, Calibration
@@ -259,8 +260,9 @@ class _Busy:
         usual = self.cost <= np.quantile(self.cost, USUAL)
         found = self.found[usual]
         terms = np.column_stack([found, found > 0, np.ones(len(found))])
-        each, turn, _ = np.linalg.lstsq(terms, self.cost[usual], rcond=None)[0]
-        return max(0.0, float(each)), max(0.0, float(turn))
+        # No part can be negative; in a short calibration on a busy machine one may well be zero.
+        (each, turn, _), _ = nnls(terms, self.cost[usual])
+        return float(each), float(turn)
 
     def overrun(self, each: float = 0.0, turn: float = 0.0) -> tuple[float, ...]:
         """Return the spread of the rest."""

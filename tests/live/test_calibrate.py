@@ -11,7 +11,7 @@ import pytest
 from lbsim import Cluster
 from lbsim.calibration import Calibration
 from live import calibrate as calibrating
-from live.calibrate import ATTEMPTS, _levels, calibrate_node, undisturbed
+from live.calibrate import ATTEMPTS, _Busy, _levels, calibrate_node, undisturbed
 from live.machine import Disturbance
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
@@ -32,8 +32,10 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
     costs = Calibration.load(tmp_path / "c.json")
     assert 0 < costs.accept_s < 0.1
     assert 0 < costs.accept_s + costs.dispatch_s < 0.1
-    assert 0 < costs.worker_accept_s < 0.1
-    assert 0 <= costs.worker_turn_s < 0.1
+    # How a worker's costs divide is uncertain after so short a time; that it has some is not.
+    assert costs.worker_accept_s >= 0
+    assert costs.worker_turn_s >= 0
+    assert costs.worker_accept_s + costs.worker_turn_s < 0.1
     assert all(np.median(spread) > 0 for spread in costs.overrun.values())
     assert all(spread[0] >= 0 for spread in costs.before.values())
     assert all(spread[0] > 0 for spread in costs.rest.values())
@@ -41,6 +43,21 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
     assert 0 < costs.restart_s < 30
     assert costs.machine["cores"] >= 1
     assert Cluster.calibrated(tmp_path / "c.json", 4).overhead_s > 0
+
+
+def test_a_worker_s_costs_are_told_apart_and_none_is_negative():
+    rng = np.random.default_rng(1)
+    found = rng.integers(0, 4, 2000)
+    noise = rng.normal(0.0, 20e-6, 2000)
+    cost = 100e-6 + 250e-6 * (found > 0) + 100e-6 * found + noise
+    each, turn = _Busy(cost, found, rate=360.0, making_s=1e-4).taking()
+    assert each == pytest.approx(100e-6, rel=0.1)
+    assert turn == pytest.approx(250e-6, rel=0.1)
+    # What seems to get cheaper the more there is to take costs nothing for each; the turn does.
+    odd = 100e-6 + 400e-6 * (found > 0) - 30e-6 * found + noise
+    each, turn = _Busy(odd, found, rate=360.0, making_s=1e-4).taking()
+    assert each == 0
+    assert turn == pytest.approx(340e-6, rel=0.1)
 
 
 def test_levels_are_the_machine_s_and_not_chance():
