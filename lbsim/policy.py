@@ -159,6 +159,10 @@ class Policy:
     needs_ack : bool
         True if a worker that was handed a request gets the next one only when it has
         acknowledged the first (as in Node.js's cluster module).
+    at_turns : bool
+        True, beside `needs_ack`, if workers that are event loops take requests for themselves:
+        one as a turn of the loop begins, if one is held, and whatever comes while the loop has
+        nothing to do. For simulation: live, the kernel does it (``mode="shared"``).
     slots : int
         How many requests may sit at a worker, queued ones included; the smaller of this and
         the cluster's own limit holds.
@@ -174,6 +178,7 @@ class Policy:
 
     oracle: bool = False
     needs_ack: bool = False
+    at_turns: bool = False
     slots: int = UNLIMITED
 
     def prepare(self, n_workers: int) -> None:

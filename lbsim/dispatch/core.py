@@ -53,6 +53,8 @@ class Settings(NamedTuple):
     queue_limit: int
     """Requests that may be held, -1 for no limit; one more is shed."""
     needs_ack: bool
+    at_turns: bool
+    """Event loops take at the beginning of a turn, for which the driver calls `looked`."""
     ranked: bool
     choosy: bool
     """The policy has its own `may_take`."""
@@ -153,6 +155,7 @@ def make_core(
             max_attempts=max_attempts,
             queue_limit=queue_limit,
             needs_ack=bool(policy.needs_ack),
+            at_turns=bool(policy.at_turns),
             ranked=ranked,
             choosy=choosy,
             hears=kind.on_complete is not Policy.on_complete,

@@ -34,6 +34,7 @@ __all__ = [
     "cancel",
     "complete",
     "kept",
+    "looked",
     "pull",
     "refused",
     "reported",
@@ -63,6 +64,18 @@ def accepted(core: Core, policy: Policy, now: float, worker: int) -> int:
     news = core.settings.needs_ack and not was_ready
     if ticket == NONE and news and core.is_up[worker]:
         policy.on_ready(worker, now, view(core, now))
+    return ticket
+
+
+def looked(core: Core, policy: Policy, now: float, worker: int) -> int:
+    """An event loop looks for a connection as its turn begins. Return the held ticket it takes.
+
+    That is one at most, and whether there was one or not, the worker takes no other until its
+    driver calls this again, or `accepted` when the loop has nothing to do.
+    """
+    core.ready[worker] = True
+    ticket = pull(core, policy, now, worker)
+    core.ready[worker] = False
     return ticket
 
 

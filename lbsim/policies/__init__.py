@@ -8,7 +8,7 @@
   `BoundedLoadHash`, `Maglev`;
 - the task (`tasks`): `ByKind`, `ByPriority`, `SizeInterval`;
 - who is free, as late as possible (`late`, `node`): `CentralQueue`, `BoundedQueue`,
-  `NodeCluster`;
+  `NodeCluster`, `NodeSchedNone`;
 - nothing, because the kernel chooses (`kernel`): `SharedAccept`, `ReusePort`.
 
 A policy of your own is a subclass of `lbsim.Policy`; check it with `lbsim.check_policy`.
@@ -27,7 +27,7 @@ from lbsim.policies.load import (
     WeightedLeastConnections,
 )
 from lbsim.policies.names import parse
-from lbsim.policies.node import NodeCluster
+from lbsim.policies.node import NodeCluster, NodeSchedNone
 from lbsim.policies.rotation import Random, RoundRobin, WeightedRandom, WeightedRoundRobin
 from lbsim.policies.sticky import Sticky
 from lbsim.policies.tasks import ByKind, ByPriority, SizeInterval
@@ -47,6 +47,7 @@ __all__ = [
     "LeastWorkLeft",
     "Maglev",
     "NodeCluster",
+    "NodeSchedNone",
     "PowerOfD",
     "Random",
     "Rendezvous",

@@ -4,7 +4,7 @@ import numpy as np
 
 from lbsim.policy import HOLD, ClusterView, Policy, Request
 
-__all__ = ["NodeCluster"]
+__all__ = ["NodeCluster", "NodeSchedNone"]
 
 
 class NodeCluster(Policy):
@@ -70,3 +70,55 @@ class NodeCluster(Policy):
                 self.free[(self.first + kept) % len(self.free)] = other
                 kept += 1
         self.count = kept
+
+
+class NodeSchedNone(Policy):
+    """Node.js's ``cluster.SCHED_NONE``: all workers accept from one socket, one a turn.
+
+    Connections wait in the kernel until a worker's event loop looks. A loop with nothing to do
+    takes whatever comes; a busy one takes a connection, if one waits, at the beginning of a turn,
+    *before* it runs the handler of the one it took in the turn before. So under load each worker
+    holds a connection that it cannot serve yet, and which no idle worker can have: late binding
+    less one (`SharedAccept` is the ideal). A turn is an event loop's
+    (``Cluster(discipline="event_loop")``); other workers take the next when they begin one.
+
+    Among loops with nothing to do the last that went to sleep gets a connection.
+
+    Notes
+    -----
+    libuv 1.45 and later, src/unix/stream.c (``uv__server_io`` accepts once and returns to the
+    loop) and src/unix/linux.c (a new descriptor is added to epoll as the next turn begins, after
+    the listening socket, which is ready already); Node.js 20 has 1.46. The order of sleepers:
+    Majkowski (2017), as in `SharedAccept`.
+    """
+
+    needs_ack = True
+    at_turns = True
+
+    def prepare(self, n_workers: int) -> None:
+        """Start with nobody asleep: each goes to sleep when it is up."""
+        self.asleep_since = np.zeros(n_workers, np.int64)  # 0: awake
+        self.clock = 0
+
+    def choose(self, request: Request, cluster: ClusterView) -> int:
+        """Return the worker that went to sleep last, or hold."""
+        woken = -1
+        for worker in cluster.up:
+            since = self.asleep_since[worker]
+            if cluster.in_flight[worker] >= cluster.slots[worker]:
+                continue
+            if since > 0 and (woken < 0 or since > self.asleep_since[woken]):
+                woken = worker
+        if woken < 0:
+            return HOLD
+        self.asleep_since[woken] = 0
+        return woken
+
+    def on_ready(self, worker: int, now: float, cluster: ClusterView) -> None:
+        """Note that a worker has nothing to do."""
+        self.clock += 1
+        self.asleep_since[worker] = self.clock
+
+    def on_down(self, worker: int, now: float, cluster: ClusterView) -> None:
+        """Wake nobody who is not there."""
+        self.asleep_since[worker] = 0

@@ -11,7 +11,7 @@ from lbsim.calibration import Calibration
 from lbsim.client import Client
 from lbsim.cluster import Cluster
 from lbsim.errors import InputError
-from lbsim.policies import NodeCluster, SharedAccept
+from lbsim.policies import NodeCluster, NodeSchedNone
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
 from live.calibrate import calibrate, calibrate_again, calibrate_node, undisturbed
@@ -231,7 +231,7 @@ def study(
     client, busy
         As for `live.measure`.
     node : bool, default True
-        Measure Node.js's cluster too, for `NodeCluster` and `SharedAccept`, if there is a ``node``.
+        Measure Node.js's cluster too, for `NodeCluster` and `NodeSchedNone`, if there is ``node``.
     against : str, optional
         URL of a server that is measured too, and compared with every policy.
     seconds : float, optional
@@ -377,7 +377,7 @@ def _scheduling(policy: Policy, cluster: Cluster) -> str | None:
     """Return which of Node.js's schedulings a policy is a model of, if it could be measured."""
     if set(cluster.speeds) != {1.0} or cluster.faults.schedule:
         return None
-    return {NodeCluster: "rr", SharedAccept: "none"}.get(type(policy))
+    return {NodeCluster: "rr", NodeSchedNone: "none"}.get(type(policy))
 
 
 def _node(

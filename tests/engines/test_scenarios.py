@@ -14,7 +14,9 @@ from lbsim.policies import (
     KeyHash,
     LeastConnections,
     NodeCluster,
+    NodeSchedNone,
     RoundRobin,
+    SharedAccept,
     Sticky,
 )
 from lbsim.policy import SHED
@@ -358,6 +360,27 @@ def test_a_blocked_node_worker_holds_one_or_two_connections():
     stuck_blind = int((blind.latency[1:] > 0.5).sum())
     assert stuck_blind == 10
     assert 1 <= stuck_late <= 2
+
+
+def test_node_s_workers_take_one_ahead_without_scheduling():
+    # Both workers are busy when the rest comes. Each, as it goes on, first takes another one.
+    arrival = [0.0, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    service = [1.0, 2.0, 5.0, 1.0, 1.0, 1.0, 1.0]
+    loop = Cluster(2, discipline="event_loop")
+    late = run(arrival, service, loop, SharedAccept())
+    ahead = run(arrival, service, loop, NodeSchedNone())
+    # Worker 1 (the last to sleep) is done at 1: it takes request 2, which a turn later it begins
+    # together with taking request 3. Worker 0 goes on at 2 and shares the rest.
+    assert late.worker.tolist() == [1, 0, 1, 0, 0, 0, 0]
+    assert ahead.worker.tolist() == [1, 0, 1, 1, 0, 0, 0]
+    assert ahead.finished.tolist() == [1.0, 2.0, 6.0, 7.0, 3.0, 4.0, 5.0]
+
+
+def test_an_awaiting_loop_takes_what_comes_without_scheduling():
+    arrival = np.arange(0, 1, 0.05)
+    loop = Cluster(3, discipline="event_loop")
+    result = run(arrival, np.zeros(20), loop, NodeSchedNone(), wait=np.full(20, 10.0))
+    assert set(result.worker) == {2}, "the last to sleep, again and again"
 
 
 def test_node_is_a_rotation_when_handlers_only_await():

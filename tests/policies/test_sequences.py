@@ -24,6 +24,7 @@ from lbsim.policies import (
     LeastWorkLeft,
     Maglev,
     NodeCluster,
+    NodeSchedNone,
     PowerOfD,
     Random,
     Rendezvous,
@@ -83,6 +84,9 @@ class Desk:
 
     def complete(self, worker, ticket, now=0.0):
         return int(dispatch.complete(self.core, self.policy, now, worker, ticket))
+
+    def look(self, worker, now=0.0):
+        return int(dispatch.looked(self.core, self.policy, now, worker))
 
     def accept(self, worker, now=0.0):
         return int(dispatch.accepted(self.core, self.policy, now, worker))
@@ -362,6 +366,22 @@ def test_node_takes_a_dead_worker_off_the_list():
     desk.down(1)
     assert desk.arrive(3) == [0, 2, HOLD]
     assert desk.up(1) == 2, "a worker that comes up is free and takes what is pending"
+
+
+def test_node_without_scheduling_takes_one_a_turn():
+    desk = Desk(NodeSchedNone(), 3)
+    assert desk.arrive(5) == [2, 1, 0, HOLD, HOLD], "the last to sleep first"
+    assert desk.look(1) == 3, "at a turn it takes what is held"
+    assert desk.complete(1, 1) == dispatch.NONE, "and no more before the next"
+    assert desk.look(0) == 4
+    assert desk.look(2) == dispatch.NONE
+    assert desk.arrive(1) == [HOLD], "who has looked in vain is at work"
+    assert desk.accept(2) == 5, "until it has nothing to do"
+    assert desk.accept(1) == dispatch.NONE
+    assert desk.arrive(1) == [1]
+    desk.accept(0)
+    desk.down(0)
+    assert desk.arrive(1) == [HOLD], "the dead are not woken"
 
 
 def test_shared_accept_wakes_the_last_to_sleep():

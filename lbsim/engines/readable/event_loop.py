@@ -28,12 +28,17 @@ class EventLoop(Worker):
     Source: the phases of libuv's ``uv_run`` (docs.libuv.org, "Design overview"), and
     lib/internal/cluster/child.js of Node.js 20, which acknowledges in the message's handler,
     before anything of the request is read.
+
+    Where workers accept for themselves (`Policy.at_turns`) a turn takes one connection if one
+    waits, also while another is about to be handled; a loop with nothing to do takes the next that
+    comes. Source: ``uv__server_io`` of libuv since 1.45, which accepts once a turn.
     """
 
     def __init__(self, stage: "Stage", index: int) -> None:
         super().__init__(stage, index)
         self.accept_s = stage.plan.costs.worker_accept
         self.turn_s = stage.plan.costs.worker_turn
+        self.at_turns = stage.master.core.settings.at_turns
         self.look_s = 0.0  # what the first connection of this turn costs more than the others
         self.accepted: deque[int] = deque()  # to be handled in a later turn
         self.waiting: dict[int, Appointment] = {}
@@ -57,6 +62,8 @@ class EventLoop(Worker):
 
     def _turn(self) -> None:
         """Look once at what is ready; what comes later is for the next turn."""
+        if self.at_turns and not self.queue:
+            self.stage.master.looked(self.index)
         self.answers, self.ready = self.ready, self.answers
         self.accepts, self.queue = self.queue, self.accepts
         self.handles, self.accepted = self.accepted, self.handles
@@ -84,7 +91,10 @@ class EventLoop(Worker):
                 return self._take_time(HANDLE, ticket, work)
             else:
                 self.is_turning = False
-                return self.begin_what_it_can()
+                self.begin_what_it_can()
+                if self.at_turns and not self.is_turning:
+                    self.stage.master.accepted(self.index)
+                return None
         return None
 
     def _take_time(self, step: int, ticket: int, work: float) -> None:
@@ -122,7 +132,8 @@ class EventLoop(Worker):
             self.gone.remove(ticket)
         else:
             self.accepted.append(ticket)
-        self.stage.master.accepted(self.index)
+        if not self.at_turns:
+            self.stage.master.accepted(self.index)
 
     def _wake(self, ticket: int) -> None:
         """Waiting is over; the answer needs a turn."""

@@ -81,6 +81,10 @@ class Master:
         """A worker has taken what it was handed."""
         self._follow(worker, dispatch.accepted(self.core, self.policy, self.env.now, worker))
 
+    def looked(self, worker: int) -> None:
+        """A worker looks for a connection at the beginning of a turn."""
+        self._follow(worker, dispatch.looked(self.core, self.policy, self.env.now, worker))
+
     def completed(self, worker: int, ticket: int) -> None:
         """A worker has answered."""
         wanted = self.stage.clients.answered(ticket)

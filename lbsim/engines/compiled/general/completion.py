@@ -93,6 +93,9 @@ def turn(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> None:
         s.worker[worker, STEP] = NO_STEP
         _accept(s, policy, now, worker, s.worker[worker, STEP_TICKET])
     else:
+        if s.core.settings.at_turns and s.worker[worker, QUEUE] == NONE:
+            found = dispatch.looked(s.core, policy, now, worker)
+            follow(s, s.master, policy, now, worker, found)
         # Look once at what is ready; what comes later is for the next turn.
         _move(s, worker, READY, ANSWERS)
         _move(s, worker, QUEUE, ACCEPTS)
@@ -136,11 +139,15 @@ def _go_on(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> Non
         else:
             s.worker[worker, TURNING] = 0
             event_loop.begin(s, now, worker)
+            if s.core.settings.at_turns and not s.worker[worker, TURNING]:
+                found = dispatch.accepted(s.core, policy, now, worker)
+                follow(s, s.master, policy, now, worker, found)
             return
 
 
 def _accept(s: State, policy: Policy, now: float, worker: int, ticket: int) -> None:
     if not drop_if_gone(s, ticket):
         append(s, worker, ACCEPTED, ticket)
-    found = dispatch.accepted(s.core, policy, now, worker)
-    follow(s, s.master, policy, now, worker, found)
+    if not s.core.settings.at_turns:
+        found = dispatch.accepted(s.core, policy, now, worker)
+        follow(s, s.master, policy, now, worker, found)
