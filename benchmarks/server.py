@@ -206,7 +206,8 @@ def cpu(options: argparse.Namespace) -> list[Line]:
     of it is Python's and the kernel's on this machine, at this hour.
     """
     lines = []
-    names = [n for n in policies.__all__ if n not in ("parse", "LeastWorkLeft")]
+    cannot = ("LeastWorkLeft", "NodeSchedNone")  # be run by a master
+    names = [n for n in policies.__all__ if n not in ("parse", *cannot)]
     with bare(16) as theirs:
         for name in names:
             policy = ARGUMENTS.get(name, name)

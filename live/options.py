@@ -133,6 +133,11 @@ def check(policy: Policy, workers: int, most: int) -> None:
             f"{policy!r} reads the true service time, which no real master knows; "
             "simulate it, or choose a policy that is not an oracle"
         )
+    if policy.at_turns:
+        raise InputError(
+            f"{policy!r} is what workers of another server do that accept for themselves; simulate "
+            "it, or give SharedAccept(), which our own workers follow with mode='shared'"
+        )
     if not 1 <= workers <= most <= 1024:
         raise InputError(
             f"workers = {workers}, most_workers = {most}: give 1 <= workers <= most_workers <= 1024"

@@ -11,7 +11,7 @@ from lbsim.calibration import Calibration
 from lbsim.client import Client
 from lbsim.cluster import Cluster
 from lbsim.errors import InputError
-from lbsim.policies import NodeCluster, NodeSchedNone
+from lbsim.policies import NodeCluster, NodeSchedNone, SharedAccept
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
 from live.calibrate import calibrate, calibrate_again, calibrate_node, undisturbed
@@ -231,7 +231,8 @@ def study(
     client, busy
         As for `live.measure`.
     node : bool, default True
-        Measure Node.js's cluster too, for `NodeCluster` and `NodeSchedNone`, if there is ``node``.
+        Measure Node.js's cluster too if there is a ``node``: its SCHED_RR for `NodeCluster`, and
+        for `SharedAccept` its SCHED_NONE, which `NodeSchedNone` predicts.
     against : str, optional
         URL of a server that is measured too, and compared with every policy.
     seconds : float, optional
@@ -258,6 +259,7 @@ def study(
     measured: dict[str, MeasuredRun] = {}
     peers: dict[str, dict[str, MeasuredRun]] = {}
     node_costs: dict[str, Calibration] = {}
+    models: dict[str, Policy] = {}  # of Node's schedulings
     pairs: list[Pair] = []
     is_complete = True
     notes: list[str] = []
@@ -297,7 +299,9 @@ def study(
                 notes.append("There is no node on this machine, so its own curve is missing.")
             elif scheduling is not None:
                 teller.stage("measuring real Node")
-                theirs, run = _node(workload, policy, cluster, client, scheduling, count)
+                model = NodeCluster() if scheduling == "rr" else NodeSchedNone()
+                theirs, run = _node(workload, model, cluster, client, scheduling, count)
+                models[theirs] = model
                 if keep(run) is not None:
                     peers[name][theirs] = run
                     node_costs[theirs] = undisturbed(
@@ -316,8 +320,8 @@ def study(
             teller.stage(f"{name}: simulating {replays} replays")
             predictions = {
                 server: costs.predict(
-                    workload, policies[name], cluster, replays=replays, seed=seed,
-                    jitter_seed=seed, client=client, seconds=seconds,
+                    workload, models.get(server, policies[name]), cluster,
+                    replays=replays, seed=seed, jitter_seed=seed, client=client, seconds=seconds,
                     making=(run if server == "live" else peers[name][server]).making,
                 )
                 for server, costs in {"live": calibration, **node_costs}.items()
@@ -371,13 +375,18 @@ def _check(policies: Mapping[str, Policy]) -> None:
                 f"{name} needs the true service times, which no real master knows; leave it out, "
                 "or compare it by simulation alone (lbsim compare)"
             )
+        if policy.at_turns:
+            raise InputError(
+                f"{name} is what workers do that accept for themselves, and our master cannot run "
+                "it; give SharedAccept, beside which real Node's SCHED_NONE is measured"
+            )
 
 
 def _scheduling(policy: Policy, cluster: Cluster) -> str | None:
-    """Return which of Node.js's schedulings a policy is a model of, if it could be measured."""
+    """Return which of Node.js's schedulings to hold beside a policy, if it can be measured."""
     if set(cluster.speeds) != {1.0} or cluster.faults.schedule:
         return None
-    return {NodeCluster: "rr", NodeSchedNone: "none"}.get(type(policy))
+    return {NodeCluster: "rr", SharedAccept: "none"}.get(type(policy))
 
 
 def _node(

@@ -274,20 +274,27 @@ def test_this_machine_is_predicted(tmp_path, monkeypatch, capsys):
 
 
 @linux
-def test_an_oracle_cannot_be_measured(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("policy", "rule"),
+    [
+        ("LeastWorkLeft", "needs the true service times"),
+        ("NodeSchedNone", "is what workers do that accept for themselves"),
+    ],
+)
+def test_what_no_master_can_do_is_not_measured(policy, rule, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     COSTS.save(tmp_path / "costs.json")
     command = [
         "lab",
         "--policy",
-        "LeastWorkLeft",
+        policy,
         "--calibration",
         "costs.json",
         "--requests",
         "99",
     ]
     assert cli.main([*command, "--quiet"]) == 2
-    assert "LeastWorkLeft needs the true service times" in capsys.readouterr().err
+    assert f"{policy} {rule}" in capsys.readouterr().err
     assert not os.path.exists("lbsim-lab")
 
 
