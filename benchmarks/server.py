@@ -206,8 +206,8 @@ def cpu(options: argparse.Namespace) -> list[Line]:
     of it is Python's and the kernel's on this machine, at this hour.
     """
     lines = []
-    cannot = ("LeastWorkLeft", "NodeSchedNone")  # be run by a master
-    names = [n for n in policies.__all__ if n not in ("parse", *cannot)]
+    kinds = {n: getattr(policies, n) for n in policies.__all__ if n != "parse"}
+    names = [n for n, kind in kinds.items() if not (kind.oracle or kind.at_turns)]
     with bare(16) as theirs:
         for name in names:
             policy = ARGUMENTS.get(name, name)

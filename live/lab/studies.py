@@ -259,7 +259,6 @@ def study(
     measured: dict[str, MeasuredRun] = {}
     peers: dict[str, dict[str, MeasuredRun]] = {}
     node_costs: dict[str, Calibration] = {}
-    models: dict[str, Policy] = {}  # of Node's schedulings
     pairs: list[Pair] = []
     is_complete = True
     notes: list[str] = []
@@ -301,7 +300,6 @@ def study(
                 teller.stage("measuring real Node")
                 model = NodeCluster() if scheduling == "rr" else NodeSchedNone()
                 theirs, run = _node(workload, model, cluster, client, scheduling, count)
-                models[theirs] = model
                 if keep(run) is not None:
                     peers[name][theirs] = run
                     node_costs[theirs] = undisturbed(
@@ -318,14 +316,14 @@ def study(
     try:
         for name, run in measured.items():
             teller.stage(f"{name}: simulating {replays} replays")
+            seen = {"live": run, **peers[name]}
             predictions = {
                 server: costs.predict(
-                    workload, models.get(server, policies[name]), cluster,
-                    replays=replays, seed=seed, jitter_seed=seed, client=client, seconds=seconds,
-                    making=(run if server == "live" else peers[name][server]).making,
+                    workload, seen[server].policy, cluster, replays=replays, seed=seed,
+                    jitter_seed=seed, client=client, seconds=seconds, making=seen[server].making,
                 )
                 for server, costs in {"live": calibration, **node_costs}.items()
-                if server == "live" or server in peers[name]
+                if server in seen
             }  # fmt: skip
             prediction = predictions.pop("live")
             pairs.append(Pair(name, bare[name], prediction, run, peers[name], predictions))
