@@ -82,6 +82,11 @@ class Cluster:
     turn_s : float, default 0
         Time that a turn of an event loop takes besides if it finds such connections, however
         many: to wake, and to take them off its channel together. In seconds.
+    setup_s : float, default 0
+        Time an event loop needs to set a connection up *after* it has acknowledged it, in
+        seconds. What the master sends meanwhile is accepted before that connection's handler runs.
+    setup_share : float, default 1
+        Which share of connections needs it; for each it is drawn whether it does.
     session_miss_s : float, default 0
         Waiting that a request costs when its session is at another worker (or died with its
         own), in seconds: the session must be fetched. A session's first request costs nothing.
@@ -112,6 +117,8 @@ class Cluster:
     overhead_s: float
     accept_s: float
     turn_s: float
+    setup_s: float
+    setup_share: float
     session_miss_s: float
     max_attempts: int
     queue_limit: int | None
@@ -133,6 +140,8 @@ class Cluster:
         overhead_s: float = 0.0,
         accept_s: float = 0.0,
         turn_s: float = 0.0,
+        setup_s: float = 0.0,
+        setup_share: float = 1.0,
         session_miss_s: float = 0.0,
         max_attempts: int = 3,
         queue_limit: int | None = None,
@@ -150,7 +159,7 @@ class Cluster:
                 f"Cluster: concurrency = {concurrency!r} does not apply to an event loop, which "
                 "runs one handler at a time; bound what it holds with slots="
             )
-        for name, cost in (("accept_s", accept_s), ("turn_s", turn_s)):
+        for name, cost in (("accept_s", accept_s), ("turn_s", turn_s), ("setup_s", setup_s)):
             if cost and discipline != "event_loop":
                 raise InputError(
                     f"Cluster: {name} = {cost!r} is a cost of an event loop's turn; use "
@@ -184,6 +193,8 @@ class Cluster:
             "overhead_s": checks.not_negative("Cluster", "overhead_s", overhead_s),
             "accept_s": checks.not_negative("Cluster", "accept_s", accept_s),
             "turn_s": checks.not_negative("Cluster", "turn_s", turn_s),
+            "setup_s": checks.not_negative("Cluster", "setup_s", setup_s),
+            "setup_share": checks.share("Cluster", "setup_share", setup_share),
             "session_miss_s": checks.not_negative("Cluster", "session_miss_s", session_miss_s),
             "max_attempts": checks.count("Cluster", "max_attempts", max_attempts),
             "queue_limit": None
@@ -206,8 +217,8 @@ class Cluster:
             A file that ``python -m live calibrate`` has written.
         workers : int
         **options
-            As for `Cluster`; `master`, `overhead_s`, `accept_s`, `turn_s` and the restart time
-            come from the file. The discipline is "event_loop" if not given.
+            As for `Cluster`; `master`, `overhead_s`, `accept_s`, `turn_s`, `setup_s` and the
+            restart time come from the file. The discipline is "event_loop" if not given.
 
         See Also
         --------

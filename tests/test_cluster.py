@@ -40,6 +40,11 @@ def test_random_crashes_have_the_rate_asked_for():
         (lambda: Cluster(2, discipline="event_loop", concurrency=2), r"does not apply to an event"),
         (lambda: Cluster(2, accept_s=0.1), r"accept_s = 0.1 is a cost of an event loop's turn"),
         (lambda: Cluster(2, turn_s=0.1), r"turn_s = 0.1 is a cost of an event loop's turn"),
+        (lambda: Cluster(2, setup_s=0.1), r"setup_s = 0.1 is a cost of an event loop's turn"),
+        (
+            lambda: Cluster(2, discipline="event_loop", setup_share=2),
+            r"setup_share = 2 must lie between 0 and 1",
+        ),
         (lambda: Cluster(2, info_delay_s=1, info_every_s=1), r"cannot both make the load"),
         (lambda: Cluster(2, faults=[Crash(2, 1.0)]), r"worker 2 does not exist; .* 0 to 1"),
         (lambda: Cluster(2, faults=[Reload(1.0, (0, 5))]), r"worker 5 does not exist"),

@@ -73,6 +73,9 @@ class Costs(NamedTuple):
     master_per_byte: float
     worker_accept: float
     worker_turn: float
+    worker_setup: float
+    setup_share: float
+    setup_seed: int
     session_miss: float
 
 
@@ -143,12 +146,12 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
     workload, cluster, client
         Already valid: their constructors see to it.
     seed : int
-        Of the policy's and the clients' chance; the workload has its own.
+        Of the policy's, the clients' and the workers' chance; the workload has its own.
     """
     n = len(workload)
-    policy_seed, jitter_seed = (
+    policy_seed, jitter_seed, setup_seed = (
         int(s.generate_state(1, np.uint64)[0] >> np.uint64(1))
-        for s in np.random.SeedSequence(seed).spawn(2)
+        for s in np.random.SeedSequence(seed).spawn(3)
     )
     clients = int(workload.client.max()) + 1 if n else 0
     closed = clients > 0
@@ -184,6 +187,9 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
             master_per_byte=cluster.master.per_byte_s,
             worker_accept=cluster.accept_s,
             worker_turn=cluster.turn_s,
+            worker_setup=cluster.setup_s,
+            setup_share=cluster.setup_share,
+            setup_seed=setup_seed,
             session_miss=cluster.session_miss_s,
         ),
         faults=_fault_table(cluster),

@@ -104,6 +104,10 @@ FEATURES = {
     "sessions": ({"session_miss_s": 0.5, "overhead_s": 0.25}, None),
     "sharing": ({"discipline": "ps", "concurrency": 3}, None),
     "event loop": ({"discipline": "event_loop", "accept_s": 0.25, "turn_s": 0.5}, None),
+    "event loop that sets up": (
+        {"discipline": "event_loop", "setup_s": 0.5, "setup_share": 0.5, "master": BUSY_MASTER},
+        None,
+    ),
     "busy master": ({"master": BUSY_MASTER}, None),
     "busy master, sharing": ({"master": BUSY_MASTER, "discipline": "ps", "slots": 2}, None),
     "busy master, event loop": ({"master": BUSY_MASTER, "discipline": "event_loop"}, None),
@@ -115,7 +119,10 @@ FEATURES = {
     "impatient clients, trouble": ({"faults": TROUBLE, "max_attempts": 1}, IMPATIENT),
     "hedging": ({}, HEDGING),
     "hedging, sharing": ({"discipline": "ps", "concurrency": 2}, HEDGING),
-    "hedging, event loop, trouble": ({"discipline": "event_loop", "faults": TROUBLE}, HEDGING),
+    "hedging, event loop, trouble": (
+        {"discipline": "event_loop", "faults": TROUBLE, "setup_s": 0.25, "setup_share": 0.5},
+        HEDGING,
+    ),
     "everything": (
         {
             "faults": TROUBLE,
@@ -178,7 +185,8 @@ def clusters(draw, workers, until, discipline=None, always=()):
         "faults": schedules.filter(lambda f: f.schedule) if "faults" in always else schedules,
     }
     if discipline == "event_loop":
-        options["accept_s"] = options["turn_s"] = TIMES
+        options["accept_s"] = options["turn_s"] = options["setup_s"] = TIMES
+        options["setup_share"] = st.sampled_from([0.0, 0.5, 1.0])
     else:
         options["concurrency"] = st.integers(1, 3)
     options[draw(st.sampled_from(["info_every_s", "info_delay_s"]))] = SPANS

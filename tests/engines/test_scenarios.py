@@ -108,6 +108,30 @@ def test_a_turn_may_be_all_that_it_costs():
     assert result.started.tolist() == [0.5, 3, 4]
 
 
+def test_what_comes_while_a_connection_is_set_up_is_accepted_before_it_is_handled():
+    # The master answers an acknowledgement within 0.25: in time for a set-up of 0.5, which then
+    # makes the first handler wait for the second one's set-up; without one, far too late.
+    master = Master(dispatch_s=0.25)
+    loop = Cluster(1, discipline="event_loop", setup_s=0.5, master=master)
+    result = run([0, 0, 0], [2, 1, 1], loop, NodeCluster())
+    # Handed over at 0.25, 0.5 and 1.0, set up until 0.75, 1.25 and (after the handler) 3.75.
+    assert result.started.tolist() == [1.25, 3.75, 4.75]
+    loop = loop.changed(setup_share=0.0)
+    result = run([0, 0, 0], [2, 1, 1], loop, NodeCluster())
+    assert result.started.tolist() == [0.25, 2.25, 3.25]
+
+
+def test_a_share_of_connections_is_set_up():
+    loop = Cluster(1, discipline="event_loop", setup_s=0.25, setup_share=0.5)
+    n = 400
+    result = run(np.arange(n) * 10.0, np.ones(n), loop)
+    setup = result.started - np.arange(n) * 10.0
+    assert set(setup.tolist()) == {0.0, 0.25}
+    assert 160 < np.count_nonzero(setup) < 240  # four standard deviations
+    again = run(np.arange(n) * 10.0, np.ones(n), loop)
+    assert (again.started == result.started).all()
+
+
 def test_overhead_is_work():
     result = run([0], [1], Cluster(1, speeds=2.0, overhead_s=1.0))
     assert result.finished.tolist() == [1.0]

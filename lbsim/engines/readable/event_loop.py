@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from lbsim.engines import plan as p
 from lbsim.engines.readable.workers import Worker
-from lbsim.physics import end_of_work, work_left
+from lbsim.hashing import uniform
+from lbsim.physics import end_of_work, setup_time, work_left
 
 if TYPE_CHECKING:
     from lbsim.engines.readable.engine import Stage
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EventLoop"]
 
-ACCEPT, HANDLE = range(2)
+ACCEPT, SETUP, HANDLE = range(3)
 
 
 class EventLoop(Worker):
@@ -22,7 +23,9 @@ class EventLoop(Worker):
     In a turn it first sends the answers whose waiting is over (libuv: timers come first), then
     takes the connections that were handed to it off its channel and acknowledges each, then
     runs the handlers of requests that it had accepted *before* this turn: a connection accepted
-    in this turn is found readable in the next. A handler that computes blocks the loop: nobody
+    in this turn is found readable in the next, in which the loop looks at its channel first. (So
+    what comes while a connection is set up, after its acknowledgement, is accepted before that
+    one's handler runs.) A handler that computes blocks the loop: nobody
     is acknowledged meanwhile. While a request waits the loop is free.
 
     Source: the phases of libuv's ``uv_run`` (docs.libuv.org, "Design overview"), and
@@ -80,7 +83,8 @@ class EventLoop(Worker):
                 cost, self.look_s = self.accept_s + self.look_s, 0.0
                 if cost > 0.0:
                     return self._take_time(ACCEPT, ticket, cost)
-                self._accept(ticket)
+                if self._accept(ticket):
+                    return None
             elif self.handles:
                 ticket = self.handles.popleft()
                 if ticket in self.gone:
@@ -108,7 +112,7 @@ class EventLoop(Worker):
         step, ticket = self.step
         if self.left > 0.0:
             self.end = end_of_work(self.env.now, self.left, self.speed)
-        kind = p.TURN if step == ACCEPT else p.COMPLETION
+        kind = p.COMPLETION if step == HANDLE else p.TURN
         self.event = self.env.at(
             max(self.env.now, self.end), kind, self.index, ticket, self._step_done
         )
@@ -118,7 +122,10 @@ class EventLoop(Worker):
         step, ticket = self.step
         self.step = None
         if step == ACCEPT:
-            self._accept(ticket)
+            if self._accept(ticket):
+                return
+        elif step == SETUP:
+            self._keep(ticket)
         elif self.wait > 0.0:
             self.waiting[ticket] = self.env.at(
                 self.env.now + self.wait, p.COMPLETION, self.index, ticket, self._wake, ticket
@@ -127,13 +134,28 @@ class EventLoop(Worker):
             self.stage.master.completed(self.index, ticket)
         self._next()
 
-    def _accept(self, ticket: int) -> None:
+    def _accept(self, ticket: int) -> bool:
+        """Acknowledge a connection. Return whether to set it up takes time."""
+        if not self.at_turns:
+            self.stage.master.accepted(self.index)
+        costs = self.stage.plan.costs
+        setup = 0.0
+        if costs.worker_setup > 0.0 and ticket not in self.gone:
+            setup = setup_time(
+                costs.worker_setup, costs.setup_share, uniform(costs.setup_seed, ticket)
+            )
+        if setup > 0.0:
+            self._take_time(SETUP, ticket, setup)
+            return True
+        self._keep(ticket)
+        return False
+
+    def _keep(self, ticket: int) -> None:
+        """Have a connection whose handler is to run, unless its client has gone."""
         if ticket in self.gone:
             self.gone.remove(ticket)
         else:
             self.accepted.append(ticket)
-        if not self.at_turns:
-            self.stage.master.accepted(self.index)
 
     def _wake(self, ticket: int) -> None:
         """Waiting is over; the answer needs a turn."""

@@ -68,9 +68,17 @@ def make_state(plan: Plan, core: Core) -> State:
         master=_master(plan, tickets),
         faults=Faults(_frozen_table(plan)) if len(plan.faults.time) else None,
         sharing=_sharing(n, tickets) if plan.discipline == p.PS else None,
-        loop=Loop(plan.costs.worker_accept, plan.costs.worker_turn)
-        if plan.discipline == p.EVENT_LOOP
-        else None,
+        loop=_loop(plan.costs) if plan.discipline == p.EVENT_LOOP else None,
+    )
+
+
+def _loop(costs: p.Costs) -> Loop:
+    return Loop(
+        accept_s=costs.worker_accept,
+        turn_s=costs.worker_turn,
+        setup_s=costs.worker_setup,
+        setup_share=costs.setup_share,
+        setup_seed=costs.setup_seed,
     )
 
 

@@ -20,6 +20,7 @@ from lbsim.engines.compiled.general.layout import (
     NO_STEP,
     QUEUE,
     READY,
+    SETUP_STEP,
     STEP,
     STEP_TICKET,
     STEP_WAIT,
@@ -32,6 +33,8 @@ from lbsim.engines.compiled.general.layout import (
 from lbsim.engines.compiled.general.lines import append, remove
 from lbsim.engines.compiled.general.service import drop_if_gone, is_alive, note_start, row_of
 from lbsim.engines.compiled.general.supervisor import served
+from lbsim.hashing import uniform
+from lbsim.physics import setup_time
 from lbsim.policy import Policy
 from lbsim.queues import NONE
 
@@ -87,11 +90,15 @@ def _end_of_handler(
 
 
 def turn(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> None:
-    """Begin a turn, or go on with one: a connection has been accepted."""
+    """Begin a turn, or go on with one: a connection has been accepted, or set up."""
     s.pace[worker, TURN_DUE] = math.nan
     if s.worker[worker, STEP] == ACCEPT_STEP:
         s.worker[worker, STEP] = NO_STEP
-        _accept(s, policy, now, worker, s.worker[worker, STEP_TICKET])
+        if _accept(s, loop, policy, now, worker, s.worker[worker, STEP_TICKET]):
+            return
+    elif s.worker[worker, STEP] == SETUP_STEP:
+        s.worker[worker, STEP] = NO_STEP
+        _keep(s, worker, s.worker[worker, STEP_TICKET])
     else:
         if s.core.settings.at_turns and s.worker[worker, QUEUE] == NONE:
             found = dispatch.looked(s.core, policy, now, worker)
@@ -127,7 +134,8 @@ def _go_on(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> Non
             if cost > 0.0:
                 event_loop.take_time(s, now, worker, ACCEPT_STEP, ticket, cost)
                 return
-            _accept(s, policy, now, worker, ticket)
+            if _accept(s, loop, policy, now, worker, ticket):
+                return
         elif s.worker[worker, HANDLES] != NONE:
             ticket = s.worker[worker, HANDLES]
             remove(s, worker, HANDLES, ticket)
@@ -145,9 +153,22 @@ def _go_on(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> Non
             return
 
 
-def _accept(s: State, policy: Policy, now: float, worker: int, ticket: int) -> None:
-    if not drop_if_gone(s, ticket):
-        append(s, worker, ACCEPTED, ticket)
+def _accept(s: State, loop: Loop, policy: Policy, now: float, worker: int, ticket: int) -> bool:
+    """Acknowledge a connection. Return whether to set it up takes time."""
     if not s.core.settings.at_turns:
         found = dispatch.accepted(s.core, policy, now, worker)
         follow(s, s.master, policy, now, worker, found)
+    setup = 0.0
+    if loop.setup_s > 0.0 and not s.gone[ticket]:
+        setup = setup_time(loop.setup_s, loop.setup_share, uniform(loop.setup_seed, ticket))
+    if setup > 0.0:
+        event_loop.take_time(s, now, worker, SETUP_STEP, ticket, setup)
+        return True
+    _keep(s, worker, ticket)
+    return False
+
+
+def _keep(s: State, worker: int, ticket: int) -> None:
+    """Have a connection whose handler is to run, unless its client has gone."""
+    if not drop_if_gone(s, ticket):
+        append(s, worker, ACCEPTED, ticket)

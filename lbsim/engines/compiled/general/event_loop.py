@@ -8,10 +8,10 @@ import math
 from lbsim.engines import plan as p
 from lbsim.engines.compiled.general.calendar import push
 from lbsim.engines.compiled.general.layout import (
-    ACCEPT_STEP,
     ACCEPTED,
     ANSWERS,
     DUE,
+    HANDLE_STEP,
     NO_STEP,
     PREVIOUS,
     QUEUE,
@@ -68,12 +68,12 @@ def _plan_step(s: State, now: float, worker: int) -> None:
         )
     time = max(now, s.pace[worker, STEP_END])
     ticket = s.worker[worker, STEP_TICKET]
-    if s.worker[worker, STEP] == ACCEPT_STEP:
-        s.pace[worker, TURN_DUE] = time
-        push(s, time, p.TURN, worker, ticket)
-    else:
+    if s.worker[worker, STEP] == HANDLE_STEP:
         s.moment[ticket, DUE] = time
         push(s, time, p.COMPLETION, worker, ticket)
+    else:
+        s.pace[worker, TURN_DUE] = time
+        push(s, time, p.TURN, worker, ticket)
 
 
 def await_answer(s: State, now: float, worker: int, ticket: int, wait: float) -> None:
@@ -94,7 +94,7 @@ def pause(s: State, now: float, worker: int) -> None:
     """Stop in the middle of a step. Timers run on; a turn that was due comes later."""
     s.pace[worker, TURN_DUE] = math.nan
     if s.worker[worker, STEP] != NO_STEP:
-        if s.worker[worker, STEP] != ACCEPT_STEP:
+        if s.worker[worker, STEP] == HANDLE_STEP:
             s.moment[s.worker[worker, STEP_TICKET], DUE] = math.nan
         left = 0.0
         if now < s.pace[worker, STEP_END]:

@@ -73,7 +73,7 @@ FAILURES = 22  # crashes in a row
 DEPARTING = 23  # ps: the ticket whose departure is planned, or NONE
 N_WORKER = 24
 
-NO_STEP, ACCEPT_STEP, HANDLE_STEP = range(3)
+NO_STEP, ACCEPT_STEP, SETUP_STEP, HANDLE_STEP = range(4)
 
 SPEED = 0
 VIRTUAL = 1  # ps: virtual time,
@@ -158,6 +158,9 @@ class Loop(NamedTuple):
 
     accept_s: float
     turn_s: float
+    setup_s: float
+    setup_share: float
+    setup_seed: int
 
 
 class State(NamedTuple):
