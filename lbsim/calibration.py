@@ -58,7 +58,8 @@ LOADING_S, COMPILING_S = 2.0, 20.0
 """About how long it takes to load the compiled engine, and to compile a policy for it."""
 
 SINGLES = (
-    "accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "worker_turn_s", "restart_s",
+    "accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "worker_turn_s", "worker_setup_s",
+    "setup_share", "restart_s",
 )  # fmt: skip
 """What a `Calibration` has one figure of."""
 
@@ -103,6 +104,10 @@ class Calibration:
     making : mapping of float to float
         How long the load generator took at each rate to make a socket, the median; empty if that
         is not known.
+    worker_setup_s, setup_share : float
+        A worker's time for a connection after it has acknowledged it, and how many connections
+        (a share) take it that long, `Cluster.setup_s`. Known by its effect only: how often what
+        the master sent in answer was accepted before that connection's handler ran.
     levels : tuple of float
         How slow the machine was in each repetition of the measurement, relative to their mean,
         and to `making`.
@@ -120,12 +125,15 @@ class Calibration:
     rest: dict[float, Spread]
     restart_s: float
     making: dict[float, float] = field(default_factory=dict)
+    worker_setup_s: float = 0.0
+    setup_share: float = 0.0
     levels: tuple[float, ...] = (1.0,)
     machine: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in SINGLES:
             checks.not_negative("Calibration", name, getattr(self, name))
+        checks.share("Calibration", "setup_share", self.setup_share)
         if set(self.overrun) != set(REGIMES):
             raise InputError(
                 f"Calibration: overrun has {', '.join(self.overrun)}, not {', '.join(REGIMES)}; "
@@ -247,9 +255,12 @@ class Calibration:
         """Return the figures as lines of text."""
         lines = [
             f"{name:22} {getattr(self, name) * 1e6:10.2f} µs"
-            for name in ("accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s")
-        ]
+            for name in (
+                "accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s", "worker_setup_s",
+            )
+        ]  # fmt: skip
         lines += [
+            f"{'setup_share':22} {self.setup_share:10.1%}",
             f"{'per_byte_s':22} {self.per_byte_s * 1e9:10.3f} ns",
             f"{'restart_s':22} {self.restart_s * 1e3:10.1f} ms",
         ]
@@ -269,7 +280,9 @@ class Calibration:
     def overhead(self, cluster: Cluster, regime: str) -> float:
         """Return the mean overrun, less what the simulator adds by itself, in seconds."""
         mean = spread.mean(self.overrun[regime])
-        if cluster.discipline != "event_loop":  # which takes a request whenever it begins one
+        if cluster.discipline == "event_loop":
+            mean -= self.setup_share * self.worker_setup_s
+        else:  # which takes a request whenever it begins one
             mean += self.worker_accept_s + self.worker_turn_s
         if regime == "held":  # then the worker is idle while the master hands over
             mean -= self.dispatch_s
@@ -281,7 +294,8 @@ class Calibration:
         Parameters
         ----------
         cluster : Cluster
-            Its own `master`, `overhead_s`, `accept_s`, `turn_s` and restart time are replaced.
+            Its own `master`, `overhead_s`, `accept_s`, `turn_s`, `setup_s`, `setup_share` and
+            restart time are replaced.
         regime : {"queued", "acknowledged", "held"}
             See `regime_of`.
         level : float, default 1
@@ -295,6 +309,8 @@ class Calibration:
             overhead_s=level * self.overhead(cluster, regime),
             accept_s=level * self.worker_accept_s if is_loop else 0.0,
             turn_s=level * self.worker_turn_s if is_loop else 0.0,
+            setup_s=level * self.worker_setup_s if is_loop else 0.0,
+            setup_share=self.setup_share,
             faults=type(faults)(
                 *faults.schedule,
                 detect_s=faults.detect_s,

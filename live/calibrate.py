@@ -13,7 +13,8 @@ explained:
   many it found: a part for such a turn, a part for each connection found (least squares), and what
   remains is `overrun`. Once with the requests waiting at the worker, once with acknowledgements,
   and once with the requests held by the master, which must hear of each end before it hands over
-  the next.
+  the next. Of Node.js's workers, which acknowledge a connection before they set it up, also how
+  often the next was accepted before the handler of this one ran.
 - *flood*: trivial requests faster than the master can take them, so that it is never woken for a
   single one, to see its processor time, of which the kernel keeps the account
   (/proc/PID/schedstat).
@@ -62,6 +63,7 @@ SPARSE_WORKERS = 8
 FLOOD_WORKERS = 2
 FLOOD_RATE = 20_000.0  # requests a second: more than anybody can take
 ATTEMPTS = 2  # at a calibration, if others take the processors
+SETUP = 1.5  # of the primary's time for the next: surely longer, if it has nothing else to do
 PAYLOAD = 50_000.0  # bytes; less than the master holds of a body
 
 
@@ -208,13 +210,16 @@ def _without_asking(
     busy = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
     say("calibrating: requests that find an idle worker")
     ways = _sparse(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds)
-    ways["before"] = _less(ways["before"], master_s)
+    setup_s = SETUP * master_s
+    ways["before"] = _less(ways["before"], master_s + busy.overtaking * setup_s)
     return Calibration(
         accept_s=0.0,
         dispatch_s=master_s,
         per_byte_s=0.0,
         worker_accept_s=0.0,
         worker_turn_s=0.0,
+        worker_setup_s=setup_s,
+        setup_share=busy.overtaking if setup_s > 0.0 else 0.0,
         overrun=dict.fromkeys(REGIMES, busy.when(ways["making"]).overrun()),
         restart_s=0.0,
         machine=facts(),
@@ -243,12 +248,16 @@ class _Busy:
         Of requests a second.
     making_s : float
         How long it took the load generator to make a socket, the median.
+    overtaking : float
+        How often the next connection was accepted before the handler of one ran, where the next
+        had come to the master before that one was accepted.
     """
 
     cost: np.ndarray
     found: np.ndarray
     rate: float
     making_s: float
+    overtaking: float = 0.0
 
     def when(self, making: Mapping[float, float]) -> "_Busy":
         """Return the same at the time when `making` was measured."""
@@ -278,7 +287,8 @@ def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> _Busy:
     arrival = np.cumsum(rng.exponential(1.0 / rate, n))
     seen = run(Workload.from_arrays(arrival, works, name="busy"))
     rows = seen.record.handovers
-    costs, founds = [], []
+    costs, founds, overtaking = [], [], []
+    accepted_at = seen.replay.accepted - seen.replay.start
     for mine in _by_worker(rows):
         requests = rows.ticket[mine]
         cost = np.diff(rows.ended[mine]) - works[requests][1:]
@@ -289,6 +299,9 @@ def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> _Busy:
             found -= np.searchsorted(accepted, rows.ended[mine][:-1], "right")
         waited = seen.arrival[requests][1:] + SURELY_S < rows.ended[mine][:-1]
         chosen = waited & (requests[1:] >= COLD)
+        overtaking.append(
+            _overtaking(seen.arrival[requests], accepted_at[requests], rows.started[mine])
+        )
         costs.append(cost[chosen])
         founds.append(found[chosen])
     return _Busy(
@@ -296,7 +309,27 @@ def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> _Busy:
         np.concatenate(founds),
         rate,
         float(np.nanmedian(seen.making[COLD:])),
+        _mean(np.concatenate(overtaking)),
     )
+
+
+def _overtaking(arrival: np.ndarray, accepted: np.ndarray, started: np.ndarray) -> np.ndarray:
+    """Say of connections of one worker whether the next one was accepted before their handler ran.
+
+    Of those only for which that was a race: the next was at the master when they were accepted,
+    and no handler ran between.
+    """
+    order = np.argsort(accepted)
+    order = order[~np.isnan(accepted[order])]
+    arrival, accepted, started = arrival[order], accepted[order], started[order]
+    begun = np.sort(started)
+    between = np.searchsorted(begun, started, "left") - np.searchsorted(begun, accepted, "right")
+    was_race = (arrival[1:] + SURELY_S < accepted[:-1]) & (between[:-1] == 0)
+    return (accepted[1:] < started[:-1])[was_race]
+
+
+def _mean(flags: np.ndarray) -> float:
+    return float(flags.mean()) if len(flags) else 0.0
 
 
 def _sparse(run: Callable[[Workload], MeasuredRun], seconds: float) -> dict[str, Any]:

@@ -116,6 +116,11 @@ def test_a_calibrated_cluster_has_the_machine_s_costs(tmp_path):
     blocking = Cluster.calibrated(tmp_path / "c.json", 4, discipline="fcfs")
     assert (blocking.accept_s, blocking.turn_s) == (0.0, 0.0)
     assert blocking.overhead_s == pytest.approx(3e-4 + 40e-6 + 60e-6)
+    replace(COSTS, worker_setup_s=2e-4, setup_share=0.25).save(tmp_path / "c.json")
+    cluster = Cluster.calibrated(tmp_path / "c.json", 4)
+    assert (cluster.setup_s, cluster.setup_share) == (2e-4, 0.25)
+    assert cluster.overhead_s == pytest.approx(3e-4 - 50e-6)  # it costs no more than before
+    assert Cluster.calibrated(tmp_path / "c.json", 4, discipline="fcfs").setup_s == 0
 
 
 def test_without_costs_a_prediction_is_the_simulation():

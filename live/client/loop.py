@@ -80,6 +80,7 @@ class Loop:
         self.end = [OPEN] * tickets
         self.status = [0] * tickets
         self.worker = [0] * tickets
+        self.accepted = [nan] * tickets
         self.started = [nan] * tickets
         self.served = [nan] * tickets
         self.tries: dict[int, int] = {}  # the present try of each open row
@@ -319,6 +320,7 @@ class Loop:
         answer, ticket = connection.answer, connection.ticket
         self.status[ticket] = answer.status
         self.worker[ticket] = answer.worker
+        self.accepted[ticket] = answer.accepted
         self.started[ticket] = answer.started
         self.served[ticket] = answer.served
         del self.live[ticket]

@@ -23,7 +23,8 @@ if (cluster.isPrimary) {
   if (fs.fstatSync(0).isFIFO()) process.stdin.on('end', () => process.exit(0)).resume();
 } else {
   const never = new Int32Array(new SharedArrayBuffer(4));
-  http.createServer((request, response) => {
+  const accepted = Symbol('accepted');
+  const server = http.createServer((request, response) => {
     const started = process.hrtime.bigint(); // CLOCK_MONOTONIC, as in all our stamps
     const asked = new URL(request.url, 'http://lab').searchParams;
     const deadline = performance.now() + Number(asked.get('cpu_ms') || 0);
@@ -31,11 +32,14 @@ if (cluster.isPrimary) {
     for (let left; (left = deadline - performance.now()) > 0;) Atomics.wait(never, 0, 0, left);
     const answer = () => {
       response.setHeader('X-Worker', process.pid);
+      response.setHeader('X-Accepted-Ns', String(request.socket[accepted]));
       response.setHeader('X-Started-Ns', String(started));
       response.setHeader('X-Served-Ns', String(process.hrtime.bigint()));
       response.end('ok');
     };
     const wait = Number(asked.get('wait_ms') || 0);
     if (wait > 0) setTimeout(answer, wait); else answer();
-  }).listen(Number(port || 0), '127.0.0.1');
+  });
+  server.on('connection', (socket) => { socket[accepted] = process.hrtime.bigint(); });
+  server.listen(Number(port || 0), '127.0.0.1');
 }

@@ -11,7 +11,7 @@ import pytest
 from lbsim import Cluster
 from lbsim.calibration import Calibration
 from live import calibrate as calibrating
-from live.calibrate import ATTEMPTS, _Busy, _levels, calibrate_node, undisturbed
+from live.calibrate import ATTEMPTS, _Busy, _levels, _overtaking, calibrate_node, undisturbed
 from live.machine import Disturbance
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
@@ -58,6 +58,21 @@ def test_a_worker_s_costs_are_told_apart_and_none_is_negative():
     each, turn = _Busy(odd, found, rate=360.0, making_s=1e-4).taking()
     assert each == 0
     assert turn == pytest.approx(340e-6, rel=0.1)
+
+
+def test_overtaking_is_told_only_where_there_was_a_race():
+    arrival = np.array([0.0, 0.1, 0.2, 0.3, 9.0])
+    # 1 was accepted before 0 was handled: a race, and it came in time. 2 was accepted while 0's
+    # handler ran before 1's: no race. 3 came too late for 2, whose handler ran first. 4 had not
+    # even arrived when 3 was accepted.
+    accepted = np.array([1.0, 1.1, 3.6, 4.5, 9.1])
+    started = np.array([1.2, 2.6, 3.7, 4.6, 9.2])
+    assert _overtaking(arrival, accepted, started).tolist() == [True, False]
+    mixed = np.array([3, 0, 4, 2, 1])
+    again = _overtaking(arrival[mixed], accepted[mixed], started[mixed])
+    assert again.tolist() == [True, False]
+    unknown = np.full(5, np.nan)
+    assert len(_overtaking(arrival, unknown, started)) == 0
 
 
 def test_levels_are_the_machine_s_and_not_chance():
