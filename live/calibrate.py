@@ -87,11 +87,11 @@ def calibrate(
     Calibration
     """
     if mode in ("shared", "reuseport"):
-
-        def run(workload: Workload, workers: int) -> MeasuredRun:
-            return measured(policies.SharedAccept(), workers, mode)(workload)
-
-        return _without_asking(run, seconds / 2, say)
+        busy, sparse = (
+            measured(policies.SharedAccept(), workers, mode)
+            for workers in (BUSY_WORKERS, SPARSE_WORKERS)
+        )
+        return _without_asking(busy, sparse, seconds / 2, say)
     say("calibrating: a busy worker")
     found = {
         regime: _busy(measured(policy, BUSY_WORKERS, mode), 0.2 * seconds)
@@ -171,20 +171,20 @@ def calibrate_node(
         All of its master's processor time is in `dispatch_s`, since Node's cannot be asked for
         each request; `overrun` is the same in all regimes, since the scheduling is what it is.
     """
+    say("calibrating: Node.js compiles")
+    cluster = Cluster(SPARSE_WORKERS, discipline="event_loop")
+    with node_cluster(cluster.workers, scheduling) as peer:
 
-    def run(workload: Workload, workers: int) -> MeasuredRun:
-        cluster = Cluster(workers, discipline="event_loop")
-        with node_cluster(workers, scheduling) as peer:
+        def run(workload: Workload) -> MeasuredRun:
             return measure_against(
                 workload, peer.url, policies.NodeCluster(), cluster, pids=peer.pids
             )
 
-    master_s = 0.0
-    if scheduling == "rr":
-        say("calibrating: a busy master")
-        with node_cluster(FLOOD_WORKERS, scheduling) as peer:
+        master_s = 0.0
+        if scheduling == "rr":
+            say("calibrating: a busy master")
             master_s, _ = _master_time(_flood_of(0.1 * seconds, 0.0), peer.address, peer.master)
-    return _without_asking(run, seconds, say, master_s)
+        return _without_asking(run, run, seconds, say, cluster.workers, master_s)
 
 
 def undisturbed(
@@ -200,16 +200,18 @@ def undisturbed(
 
 
 def _without_asking(
-    run: Callable[[Workload, int], MeasuredRun],
+    run_busy: Callable[[Workload], MeasuredRun],
+    run_sparse: Callable[[Workload], MeasuredRun],
     seconds: float,
     say: Callable[[str], None],
+    busy_workers: int = BUSY_WORKERS,
     master_s: float = 0.0,
 ) -> Calibration:
     """Measure what can be seen without asking a master, with what runs a workload."""
     say("calibrating: a busy worker")
-    busy = _busy(lambda workload: run(workload, BUSY_WORKERS), 0.3 * seconds)
+    busy = _busy(run_busy, 0.3 * seconds, busy_workers)
     say("calibrating: requests that find an idle worker")
-    ways = _sparse(lambda workload: run(workload, SPARSE_WORKERS), 0.6 * seconds)
+    ways = _sparse(run_sparse, 0.6 * seconds)
     setup_s = SETUP * master_s
     ways["before"] = _less(ways["before"], master_s + busy.overtaking * setup_s)
     return Calibration(
@@ -278,10 +280,12 @@ class _Busy:
         return _spread(self.cost - each * self.found - turn * (self.found > 0))
 
 
-def _busy(run: Callable[[Workload], MeasuredRun], seconds: float) -> _Busy:
+def _busy(
+    run: Callable[[Workload], MeasuredRun], seconds: float, workers: int = BUSY_WORKERS
+) -> _Busy:
     """Look at requests that had to wait at busy workers."""
     rng = np.random.default_rng(1)
-    rate = BUSY_LOAD * BUSY_WORKERS / float(np.mean(WORKS))
+    rate = BUSY_LOAD * workers / float(np.mean(WORKS))
     n = COLD + max(100, int(seconds * rate))
     works = rng.permutation(np.resize(WORKS, n))
     arrival = np.cumsum(rng.exponential(1.0 / rate, n))

@@ -25,7 +25,7 @@ from live.crew import Crew, carry_out, private_directory
 from live.homes import Homes
 from live.machine import Watch, facts
 from live.measured import MeasuredRun, record_of, record_of_client
-from live.options import MODES
+from live.options import MODES, check_policy
 from live.speed import Speed, sleeper, spinner
 
 if TYPE_CHECKING:
@@ -282,11 +282,7 @@ def _cluster(cluster: Cluster | None, workers: int | None) -> Cluster:
 def _check(workload: "Workload", policy: Policy, cluster: Cluster, mode: str, busy: str) -> None:
     if not isinstance(policy, Policy):
         raise InputError(f"policy = {policy!r} is not a policy object; give a subclass's instance")
-    if policy.oracle:
-        raise InputError(
-            f"policy = {policy!r} needs the true service times, which no real master knows; "
-            "simulate it, or measure a policy that is not an oracle"
-        )
+    check_policy(policy)
     if mode not in MODES:
         raise InputError(f"mode = {mode!r} is not known; give one of {', '.join(MODES)}")
     if busy not in BUSY:

@@ -11,7 +11,7 @@ from lbsim.errors import InputError
 from lbsim.policy import UNLIMITED, Policy
 from live import head
 
-__all__ = ["MODES", "Options", "check"]
+__all__ = ["MODES", "Options", "check", "check_policy"]
 
 MODES = ("pass", "message", "shared", "reuseport")
 """How requests get to workers; see `Options`."""
@@ -121,6 +121,21 @@ def _each(name: str, given: float | Sequence[float], n: int) -> np.ndarray:
     return values
 
 
+def check_policy(policy: Policy) -> None:
+    """Refuse a policy that can only be simulated."""
+    if policy.oracle:
+        raise InputError(
+            f"{policy!r} needs the true service times, which no real master knows; simulate it "
+            "(lbsim compare), or choose a policy that is not an oracle"
+        )
+    if policy.at_turns:
+        raise InputError(
+            f"{policy!r} is what another server's workers do that accept for themselves, and our "
+            "master cannot run it; simulate it, or give SharedAccept(), which our own workers "
+            "follow with mode='shared', and beside which the lab measures Node's SCHED_NONE"
+        )
+
+
 def check(policy: Policy, workers: int, most: int) -> None:
     """Refuse what cannot be run."""
     if not sys.platform.startswith("linux"):
@@ -128,16 +143,7 @@ def check(policy: Policy, workers: int, most: int) -> None:
             f"platform = {sys.platform} has no epoll, pidfd and SCM_RIGHTS as Linux has them; "
             "run the master on Linux (simulation works everywhere)"
         )
-    if policy.oracle:
-        raise InputError(
-            f"{policy!r} reads the true service time, which no real master knows; "
-            "simulate it, or choose a policy that is not an oracle"
-        )
-    if policy.at_turns:
-        raise InputError(
-            f"{policy!r} is what workers of another server do that accept for themselves; simulate "
-            "it, or give SharedAccept(), which our own workers follow with mode='shared'"
-        )
+    check_policy(policy)
     if not 1 <= workers <= most <= 1024:
         raise InputError(
             f"workers = {workers}, most_workers = {most}: give 1 <= workers <= most_workers <= 1024"

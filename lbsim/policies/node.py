@@ -26,7 +26,7 @@ class NodeCluster(Policy):
     This class needs no number that says so: it follows from the rule of acknowledgement and
     the workers' event loop (``Cluster(discipline="event_loop")``). How many connections a
     blocked worker holds depends on a race, for which the cluster's
-    ``master=Master(dispatch_s=...)`` and ``accept_s`` stand.
+    ``master=Master(dispatch_s=...)``, ``setup_s`` and ``setup_share`` stand.
 
     Notes
     -----

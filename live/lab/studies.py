@@ -19,6 +19,7 @@ from live.lab.pair import LEAST, Pair
 from live.machine import Disturbance, Watch
 from live.measured import MeasuredRun
 from live.measuring import measure, measure_against
+from live.options import check_policy
 from live.peers import node_cluster
 
 if TYPE_CHECKING:
@@ -367,17 +368,8 @@ def requests_for(budget_s: float, rate: float, runs: int, calibrations: float) -
 def _check(policies: Mapping[str, Policy]) -> None:
     if not policies:
         raise InputError("there are 0 policies to study; give at least 1")
-    for name, policy in policies.items():
-        if policy.oracle:
-            raise InputError(
-                f"{name} needs the true service times, which no real master knows; leave it out, "
-                "or compare it by simulation alone (lbsim compare)"
-            )
-        if policy.at_turns:
-            raise InputError(
-                f"{name} is what workers do that accept for themselves, and our master cannot run "
-                "it; give SharedAccept, beside which real Node's SCHED_NONE is measured"
-            )
+    for policy in policies.values():
+        check_policy(policy)
 
 
 def _scheduling(policy: Policy, cluster: Cluster) -> str | None:

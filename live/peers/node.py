@@ -10,11 +10,19 @@ from typing import NamedTuple
 
 from lbsim import checks
 from lbsim.errors import InputError
+from lbsim.workload import ClosedLoop, Deterministic, Workload
+from live.client import Task, replay
 
-__all__ = ["SCHEDULINGS", "Peer", "node_cluster"]
+__all__ = ["SCHEDULINGS", "WARM", "Peer", "node_cluster"]
 
 SCHEDULINGS = ("rr", "none")
 """Node's ``SCHED_RR`` (its default on Linux) and ``SCHED_NONE``."""
+
+WARM = 1500
+"""Requests that each worker serves before it is measured. V8 compiles what runs often, step by
+step: after so many of these a request is on its way a fifth shorter, after more no shorter."""
+AT_ONCE = 8
+"""Clients for each worker that send them."""
 
 
 class Peer(NamedTuple):
@@ -43,13 +51,15 @@ class Peer(NamedTuple):
 
 
 @contextmanager
-def node_cluster(workers: int, scheduling: str = "rr") -> Iterator[Peer]:
+def node_cluster(workers: int, scheduling: str = "rr", warm: int = WARM) -> Iterator[Peer]:
     """Run ``node_cluster.js`` until the block is left.
 
     Parameters
     ----------
     workers : int
     scheduling : {"rr", "none"}
+    warm : int, default 1500
+        How many requests a worker to send before the block is entered.
     """
     workers = checks.count("node_cluster", "workers", workers)
     if scheduling not in SCHEDULINGS:
@@ -76,11 +86,19 @@ def node_cluster(workers: int, scheduling: str = "rr") -> Iterator[Peer]:
             if not line:
                 raise InputError(f"node {version.stdout.strip()} could not start {script.name}")
             started = json.loads(line)
-            yield Peer(
+            peer = Peer(
                 ("127.0.0.1", started["port"]),
                 tuple(started["pids"]),
                 version.stdout.strip(),
                 process.pid,
             )
+            if warm:
+                trivial = Workload.synthetic(
+                    warm * workers,
+                    arrivals=ClosedLoop(AT_ONCE * workers, Deterministic(0.0)),
+                    service=1e-5,
+                )
+                replay(Task.of(trivial, peer.address))
+            yield peer
         finally:
             process.terminate()

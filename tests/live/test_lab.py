@@ -278,7 +278,7 @@ def test_this_machine_is_predicted(tmp_path, monkeypatch, capsys):
     ("policy", "rule"),
     [
         ("LeastWorkLeft", "needs the true service times"),
-        ("NodeSchedNone", "is what workers do that accept for themselves"),
+        ("NodeSchedNone", "is what another server's workers do"),
     ],
 )
 def test_what_no_master_can_do_is_not_measured(policy, rule, tmp_path, monkeypatch, capsys):
@@ -294,7 +294,7 @@ def test_what_no_master_can_do_is_not_measured(policy, rule, tmp_path, monkeypat
         "99",
     ]
     assert cli.main([*command, "--quiet"]) == 2
-    assert f"{policy} {rule}" in capsys.readouterr().err
+    assert f"{policy}() {rule}" in capsys.readouterr().err
     assert not os.path.exists("lbsim-lab")
 
 

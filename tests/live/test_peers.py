@@ -43,7 +43,7 @@ def test_node_serves_the_lab_s_work(scheduling):
 @needs_node
 def test_awaiting_does_not_block_node():
     workload = Workload.from_arrays(np.zeros(10), np.full(10, 1e-4), wait=np.full(10, 0.5))
-    with node_cluster(1) as peer:
+    with node_cluster(1, warm=0) as peer:
         result = replay(Task.of(workload, peer.address))
     assert result.finished.max() - result.start < 10 * 0.5
 
@@ -52,7 +52,8 @@ def test_awaiting_does_not_block_node():
 def test_node_leaves_with_who_has_started_it():
     program = (
         "import time; from live.peers import node_cluster\n"
-        "with node_cluster(2) as peer: print(peer.master, *peer.pids, flush=True); time.sleep(600)"
+        "with node_cluster(2, warm=0) as peer:\n"
+        "    print(peer.master, *peer.pids, flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
