@@ -68,7 +68,7 @@ def simulate(
         The engines give the same result, to the last bit. "auto" compiles where the run is
         long enough for that to pay.
     seed : int, default 0
-        Of the policy's own chance (``cluster.rng``) of retry jitter, and of which connections
+        Of the policy's own chance (``cluster.rng``), of retry jitter, and of which connections
         a worker sets up (``Cluster(setup_share=...)``).
     client : Client, optional
         Timeouts, retries, hedging; by default a client waits as long as it takes.
