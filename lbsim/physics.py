@@ -11,7 +11,6 @@ __all__ = [
     "handover_cost",
     "patience",
     "restart_delay",
-    "setup_time",
     "virtual_time",
     "work_left",
 ]
@@ -55,11 +54,6 @@ def restart_delay(first: float, factor: float, limit: float, failures: int) -> f
             break
         delay *= factor
     return min(delay, limit)
-
-
-def setup_time(setup_s: float, share: float, u: float) -> float:
-    """Return how long a worker sets a connection up; `u` is uniform on [0, 1)."""
-    return setup_s if u < share else 0.0
 
 
 def patience(first: float, factor: float, jitter: float, attempt: int, u: float) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lbsim.engines import plan as p
 from lbsim.engines.readable.workers import Worker
 from lbsim.hashing import uniform
-from lbsim.physics import end_of_work, setup_time, work_left
+from lbsim.physics import end_of_work, work_left
 
 if TYPE_CHECKING:
     from lbsim.engines.readable.engine import Stage
@@ -139,13 +139,12 @@ class EventLoop(Worker):
         if not self.at_turns:
             self.stage.master.accepted(self.index)
         costs = self.stage.plan.costs
-        setup = 0.0
-        if costs.worker_setup > 0.0 and ticket not in self.gone:
-            setup = setup_time(
-                costs.worker_setup, costs.setup_share, uniform(costs.setup_seed, ticket)
-            )
-        if setup > 0.0:
-            self._take_time(SETUP, ticket, setup)
+        if (
+            costs.worker_setup > 0.0
+            and ticket not in self.gone
+            and uniform(costs.setup_seed, ticket) < costs.setup_share
+        ):
+            self._take_time(SETUP, ticket, costs.worker_setup)
             return True
         self._keep(ticket)
         return False

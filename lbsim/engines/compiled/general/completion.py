@@ -34,7 +34,6 @@ from lbsim.engines.compiled.general.lines import append, remove
 from lbsim.engines.compiled.general.service import drop_if_gone, is_alive, note_start, row_of
 from lbsim.engines.compiled.general.supervisor import served
 from lbsim.hashing import uniform
-from lbsim.physics import setup_time
 from lbsim.policy import Policy
 from lbsim.queues import NONE
 
@@ -158,11 +157,12 @@ def _accept(s: State, loop: Loop, policy: Policy, now: float, worker: int, ticke
     if not s.core.settings.at_turns:
         found = dispatch.accepted(s.core, policy, now, worker)
         follow(s, s.master, policy, now, worker, found)
-    setup = 0.0
-    if loop.setup_s > 0.0 and not s.gone[ticket]:
-        setup = setup_time(loop.setup_s, loop.setup_share, uniform(loop.setup_seed, ticket))
-    if setup > 0.0:
-        event_loop.take_time(s, now, worker, SETUP_STEP, ticket, setup)
+    if (
+        loop.setup_s > 0.0
+        and not s.gone[ticket]
+        and uniform(loop.setup_seed, ticket) < loop.setup_share
+    ):
+        event_loop.take_time(s, now, worker, SETUP_STEP, ticket, loop.setup_s)
         return True
     _keep(s, worker, ticket)
     return False
