@@ -9,16 +9,19 @@ see a bias that a single run cannot show.
 The machine is calibrated again before and after every few runs, and these are predicted with the
 mean of the two; a calibration during which others took the processors is repeated at once. What the
 kernel chose by a hash with a secret cannot be predicted: the recorded choices are replayed.
+Calibrations are kept, and how long the load generator took to make sockets during each run, so that
+``--again`` can predict all runs anew, with whatever the simulator or the calibration's use of its
+figures has become since; of runs that were made before they were kept it knows nothing.
 
 The runs come in an order that is drawn once, those of the cells and of the seeds in turns, so that
 whatever the budget allows is a fair sample. A run is reported whatever came out; one during which
 the machine was noisy is marked and done again at the end. Called again with the same directory, it
-goes on where it stopped. Results:
-``runs.jsonl`` (a line a run) and ``summary.txt``. Those of our own machine are in
-``data/validation``: ``python benchmarks/validation.py --summary --out data/validation``.
+goes on where it stopped. Results: ``runs.jsonl`` (a line a run), ``calibrations.jsonl.gz`` and
+``summary.txt``. Those of our own machine are in ``data/validation``: ``python benchmarks/validation.py --summary --out data/validation``.
 """
 
 import argparse
+import gzip
 import json
 import math
 import os
@@ -47,8 +50,10 @@ from lbsim import (
     simulate,
 )
 from lbsim.calibration import Calibration
+from lbsim.prediction import Prediction
 from live.calibrate import calibrate, calibrate_node, undisturbed
 from live.lab import BANDS, Pair
+from live.lab.pair import quantiles_of
 from live.machine import STEAL_LIMIT, wait_for_quiet
 from live.measured import MeasuredRun
 from live.measuring import measure, measure_against
@@ -71,17 +76,19 @@ MODELS = {  # that are to predict what is no policy
     "shared": "SharedAccept",
     "reuseport": "Random",  # only a name; `Recorded` takes its place
 }
-# The revision since which runs are made as now, by what has to be calibrated. Those of an earlier
-# one stay in the file, and are made again.
-SINCE = {"pass": 4, "shared": 4, "reuseport": 4, "Node": 8, "Node SCHED_NONE": 8}
-REVISION = max(SINCE.values())
+# The revision since which runs are made as now; of choices that do not depend on load an earlier
+# one, since only their prediction intervals have changed. Those of an earlier one stay in the file,
+# and are made again.
+SINCE = dict.fromkeys((*BLIND, "reuseport"), 4)
+REVISION = 9
 BATCH = 12  # runs between two calibrations
 REQUESTS = 5000
 REPLAYS = 200
 SEED = 20260101
 SEEDS = tuple(range(1, 11))  # of the pooled cells
 POOLED = (4, 0.7, "pareto")
-QUANTILES = tuple(BANDS)
+QUANTILES = quantiles_of(REQUESTS)
+PARTS = 20  # of a run, of each of which is kept how long making a socket took
 
 
 class Recorded(Policy):
@@ -147,8 +154,14 @@ def main() -> None:
         "--realtime", action="store_true", help="run before other processes (needs privileges)"
     )
     parser.add_argument("--summary", action="store_true", help="only say what is known by now")
+    parser.add_argument(
+        "--again", action="store_true", help="predict anew what is known, and only say so"
+    )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    if options.again:
+        print(summary(list(predicted_again(options.out))))
+        return
     if not options.summary:
         work(options.out, time.monotonic() + options.budget, options.patience, options.realtime)
     text = summary(read(options.out))
@@ -159,7 +172,7 @@ def main() -> None:
 def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
     """Make runs until the time is over."""
     wait_for_quiet(patience_s)
-    costs: dict[str, Calibration] = {}
+    costs: dict[str, Kept] = {}
     for attempt in range(2):
         done = {row["name"]: row for row in read(out)}
         open_jobs = [
@@ -175,18 +188,17 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
                 return
             sides = {side(job.policy) for job in batch}
             for each in sides - set(costs):
-                costs[each] = calibrated(each, realtime)
+                costs[each] = kept(each, realtime, out)
             runs = []
             for job in batch:
                 wait_for_quiet(patience_s)
                 runs.append((job, measured(job, realtime)))
             for each in sides:
-                after = calibrated(each, realtime)
+                after = kept(each, realtime, out)
                 costs[each], earlier = after, costs[each]
-                pooled = Calibration.pooled([earlier, after])
                 for job, run in runs:
                     if side(job.policy) == each:
-                        report(compared(job, run, pooled, realtime), out)
+                        report(compared(job, run, (earlier, after), realtime), out)
             # What was measured long ago says nothing of now.
             costs = {each: costs[each] for each in sides}
 
@@ -207,6 +219,39 @@ def calibrated(side: str, realtime: bool) -> Calibration:
         if side in NODES:
             return undisturbed(calibrate_node, NODES[side], 10.0)
         return undisturbed(calibrate, 10.0, mode=side)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A calibration as it is in the file."""
+
+    name: str
+    costs: Calibration
+
+
+def kept(side: str, realtime: bool, out: Path) -> Kept:
+    """Calibrate, and keep it with as many digits as mean anything."""
+    whole = json.loads(calibrated(side, realtime).to_json())
+    name = f"{side} {time.time():.0f}"
+    text = json.dumps({"name": name, "calibration": rounded(whole)})
+    with gzip.open(out / "calibrations.jsonl.gz", "at", encoding="utf-8") as file:
+        file.write(text + "\n")
+    return as_kept(text)
+
+
+def as_kept(line: str) -> Kept:
+    """Read a line of the file."""
+    data = json.loads(line)
+    return Kept(data["name"], Calibration.from_json(json.dumps(data["calibration"]), data["name"]))
+
+
+def rounded(value: Any) -> Any:
+    """Return JSON's data with four digits of each number."""
+    if isinstance(value, dict):
+        return {key: rounded(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def report(row: dict[str, Any], out: Path) -> None:
@@ -242,14 +287,15 @@ def measured(job: Job, realtime: bool) -> MeasuredRun:
         return measure(workload, policy, cluster, mode=mode, seed=job.seed)
 
 
-def compared(job: Job, run: MeasuredRun, costs: Calibration, realtime: bool) -> dict[str, Any]:
+def compared(
+    job: Job, run: MeasuredRun, known: tuple[Kept, Kept], realtime: bool
+) -> dict[str, Any]:
     """Compare a run with its prediction."""
     workload, cluster = run.workload, run.cluster
     policy = Recorded(run.worker.copy()) if job.policy == "reuseport" else run.policy
-    prediction = costs.predict(
-        workload, policy, cluster, replays=REPLAYS, seed=job.seed, jitter_seed=job.seed,
-        making=run.making,
-    )  # fmt: skip
+    costs = Calibration.pooled([each.costs for each in known])
+    parts = making_of(run)
+    prediction = predicted(job, policy, costs, parts)
     bare = simulate(workload, policy, cluster, seed=job.seed)
     # Who runs before others need not care that they wait.
     is_quiet = run.disturbance.is_quiet or realtime
@@ -271,12 +317,54 @@ def compared(job: Job, run: MeasuredRun, costs: Calibration, realtime: bool) -> 
         "same_worker": far["same_worker"],
         "ks": far["ks"],
         "bare_ks": far["bare_ks"],
-        "pace": float(np.mean(costs.pace(run.making, workload, cluster))),
+        "pace": float(np.mean(costs.pace(each_request(parts), workload, cluster))),
+        "making": parts,
+        "calibrations": [each.name for each in known],
         "lateness": vars(run.lateness),
         "disturbance": vars(run.disturbance),
         "machine": run.machine,
         "time": time.time(),
     }
+
+
+def predicted(job: Job, policy: Policy, costs: Calibration, parts: list[float]) -> Prediction:
+    """Predict a run from what was measured of the machine."""
+    cluster = Cluster(job.workers, discipline="event_loop")
+    return costs.predict(
+        job.workload(cluster), policy, cluster, replays=REPLAYS, seed=job.seed,
+        jitter_seed=job.seed, making=each_request(parts),
+    )  # fmt: skip
+
+
+def making_of(run: MeasuredRun) -> list[float]:
+    """Return how long the load generator took to make a socket: medians of parts of a run."""
+    return [rounded(float(np.nanmedian(part))) for part in np.array_split(run.making, PARTS)]
+
+
+def each_request(parts: list[float]) -> np.ndarray:
+    """Return such a time for each request."""
+    return np.repeat(parts, REQUESTS // PARTS)
+
+
+def predicted_again(out: Path) -> Iterator[dict[str, Any]]:
+    """Return the runs whose calibrations are known, with the predictions that are made now."""
+    with gzip.open(out / "calibrations.jsonl.gz", "rt", encoding="utf-8") as file:
+        known = {each.name: each.costs for each in map(as_kept, file)}
+    for row in read(out):
+        if "calibrations" not in row or row["policy"] == "reuseport":  # whose choices are not known
+            continue
+        job = Job(*(row[name] for name in ("workers", "load", "law", "policy", "seed")))
+        policy = policies.parse(MODELS.get(job.policy, job.policy))
+        costs = Calibration.pooled([known[name] for name in row["calibrations"]])
+        prediction = predicted(job, policy, costs, row["making"])
+        for name, of in row["quantiles"].items():
+            low, middle, high = prediction.interval(QUANTILES[name])
+            scale = of["simulated"] / middle
+            of.update(
+                simulated=middle, low=low, high=high, inside=low <= of["measured"] <= high,
+                **{ratio: of[ratio] * scale for ratio in ("ratio", "ratio_low", "ratio_high")},
+            )  # fmt: skip
+        yield row
 
 
 def read(out: Path) -> list[dict[str, Any]]:
@@ -289,7 +377,7 @@ def read(out: Path) -> list[dict[str, Any]]:
 
 def is_current(row: dict[str, Any]) -> bool:
     """Say whether a run would be made in the same way now."""
-    return bool(row["revision"] >= SINCE[side(row["policy"])])
+    return bool(row["revision"] >= SINCE.get(row["policy"], REVISION))
 
 
 # --- what is known ---------------------------------------------------------------------------

@@ -173,28 +173,39 @@ class Calibration:
     def load(cls, path: str | Path) -> Self:
         """Read what `save` has written."""
         try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-            version = data.pop("version")
-            if version != VERSION:
-                raise InputError(
-                    f"{path} has version {version}, and this lbsim reads {VERSION}; "
-                    "measure again with: live calibrate"
-                )
-            data["overrun"] = {name: tuple(v) for name, v in data["overrun"].items()}
-            for name in ("before", "rest"):
-                data[name] = {float(rate): tuple(v) for rate, v in data[name].items()}
-            data["making"] = {float(rate): value for rate, value in data["making"].items()}
-            data["levels"] = tuple(data["levels"])
-            return cls(**data)
+            text = Path(path).read_text(encoding="utf-8")
         except FileNotFoundError as error:
             raise InputError(
                 f"{path} does not exist; write a calibration with: live calibrate"
             ) from error
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path} is not a calibration ({error}); write one with: live calibrate"
+            ) from error
+        return cls.from_json(text, str(path))
+
+    @classmethod
+    def from_json(cls, text: str, name: str = "this text") -> Self:
+        """Return what `to_json` has written; `name` is for errors."""
+        try:
+            data = json.loads(text)
+            version = data.pop("version")
+            if version != VERSION:
+                raise InputError(
+                    f"{name} has version {version}, and this lbsim reads {VERSION}; "
+                    "measure again with: live calibrate"
+                )
+            data["overrun"] = {regime: tuple(v) for regime, v in data["overrun"].items()}
+            for way in ("before", "rest"):
+                data[way] = {float(rate): tuple(v) for rate, v in data[way].items()}
+            data["making"] = {float(rate): value for rate, value in data["making"].items()}
+            data["levels"] = tuple(data["levels"])
+            return cls(**data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(
-                f"{path} is not a calibration ({error}); write one with: live calibrate"
+                f"{name} is not a calibration ({error}); write one with: live calibrate"
             ) from error
 
     @classmethod
@@ -248,8 +259,11 @@ class Calibration:
 
     def save(self, path: str | Path) -> None:
         """Write a small JSON file."""
-        text = json.dumps({"version": VERSION, **vars(self)}, indent=1)
-        Path(path).write_text(text + "\n", encoding="utf-8")
+        Path(path).write_text(self.to_json(indent=1) + "\n", encoding="utf-8")
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return it as JSON."""
+        return json.dumps({"version": VERSION, **vars(self)}, indent=indent)
 
     def describe(self) -> str:
         """Return the figures as lines of text."""

@@ -20,7 +20,6 @@ explained:
   (/proc/PID/schedstat).
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -393,11 +392,10 @@ def _levels(times: np.ndarray, groups: list[np.ndarray], of_turn: np.ndarray) ->
     """Return how slow the machine was in each turn, relative to the mean.
 
     Medians differ by chance too, by about 1.25 σ / √n. Each turn's level is the mean over the
-    groups, weighted by their precision; and levels are drawn together until they differ by as
-    much as the machine did, without that chance (Louis 1984, "Estimating a population of
-    parameter values using Bayes and empirical Bayes methods").
+    groups, weighted by their precision. What chance is left in it stays in: of a few turns nobody
+    can tell how much of their spread it is, and taking off too much would promise too much.
     """
-    levels, noise = [], []
+    levels = []
     for turn in range(SPARSE_TURNS):
         found, weights = [], []
         for mine in groups:
@@ -406,16 +404,12 @@ def _levels(times: np.ndarray, groups: list[np.ndarray], of_turn: np.ndarray) ->
             values = values[~np.isnan(values)]
             if len(values) >= 5:
                 low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-                sigma = max(1e-3, (high - low) / 1.349)  # of a normal distribution
                 found.append(middle)
-                weights.append(len(values) / (1.2533 * sigma) ** 2)
+                weights.append(len(values) / max(1e-3, high - low) ** 2)
         if found:
             levels.append(float(np.average(found, weights=weights)))
-            noise.append(1.0 / sum(weights))
-    apart = float(np.var(levels, ddof=1)) if len(levels) > 1 else 0.0
-    share = math.sqrt(max(0.0, apart - float(np.mean(noise))) / apart) if apart > 0 else 0.0
     mean = float(np.mean(levels)) if levels else 1.0
-    return tuple(1.0 + share * (level / mean - 1.0) for level in levels) or (1.0,)
+    return tuple(level / mean for level in levels) or (1.0,)
 
 
 def _by_worker(rows: Handovers) -> list[np.ndarray]:
