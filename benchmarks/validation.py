@@ -17,7 +17,8 @@ The runs come in an order that is drawn once, those of the cells and of the seed
 whatever the budget allows is a fair sample. A run is reported whatever came out; one during which
 the machine was noisy is marked and done again at the end. Called again with the same directory, it
 goes on where it stopped. Results: ``runs.jsonl`` (a line a run), ``calibrations.jsonl.gz`` and
-``summary.txt``. Those of our own machine are in ``data/validation``: ``python benchmarks/validation.py --summary --out data/validation``.
+``summary.txt``. Those of our own machine are in ``data/validation``:
+``python benchmarks/validation.py --summary --out data/validation``.
 """
 
 import argparse
