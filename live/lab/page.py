@@ -44,10 +44,13 @@ def headline(study: "Study") -> str:
     table = study.quantiles()
     mine = table[table["server"] == "live"]
     where = "in the band" if bool(mine["blind"].all()) else "where the simulator puts them"
-    worst = mine.loc[(np.log(mine["ratio"])).abs().idxmax()]
+    outside = mine[~mine["passed"].astype(bool)]
+    of_whom = mine if outside.empty else outside
+    worst = of_whom.loc[np.log(of_whom["ratio"]).abs().idxmax()]
     text = (
-        f"{int(mine['passed'].sum())} of {len(mine)} measured quantiles lie {where}; the "
-        f"farthest is the {worst['quantile']} of {worst['policy']}, measured "
+        f"{len(mine) - len(outside)} of {len(mine)} measured quantiles lie {where}; "
+        f"{'' if outside.empty else 'of the others '}the farthest is the {worst['quantile']} of "
+        f"{worst['policy']}, measured "
         f"{duration(worst['measured'])} and simulated {duration(worst['simulated'])}."
     )
     disagreements = study.disagreements()

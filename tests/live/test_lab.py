@@ -1,6 +1,7 @@
 """The lab: pairs, studies, the page, and the verdict."""
 
 import os
+import re
 import sys
 from dataclasses import replace
 from functools import cache
@@ -26,6 +27,7 @@ from lbsim.calibration import REGIMES, Calibration
 from lbsim.prediction import Prediction
 from live.client import Lateness, Replay
 from live.lab import BANDS, Pair, Study, Word, requests_for, study, validate
+from live.lab.page import headline
 from live.lab.pair import quantiles_of
 from live.machine import Disturbance, facts
 from live.measured import MeasuredRun
@@ -140,6 +142,15 @@ def test_noise_is_named():
     assert "NOT VALID" in as_study(pair(late=0.02)).noise[0]
     stolen = as_study(pair(), disturbance=Disturbance(0.3, 0.9, 0.1))
     assert "30.0% of processor time stolen" in stolen.noise[0]
+
+
+def test_the_headline_names_who_is_outside():
+    right, wrong = pair("LeastConnections"), pair("RoundRobin", factor=1.2)
+    assert headline(as_study(right)).startswith("3 of 3 measured quantiles lie where")
+    assert "; the farthest is the p" in headline(as_study(right))
+    both = headline(as_study(right, wrong))
+    assert both.startswith("3 of 6 measured quantiles lie where the simulator puts them; of the")
+    assert re.search(r"of the others the farthest is the p\d+ of RoundRobin, measured", both)
 
 
 def test_a_study_is_saved_whole(tmp_path):
