@@ -37,12 +37,12 @@ from lbsim.policy import Policy
 from lbsim.spread import value_at_rate
 from lbsim.workload import Workload
 from live.client import Task, replay
-from live.machine import STEAL_LIMIT, Watch, facts
+from live.machine import facts
 from live.measured import MeasuredRun
 from live.measuring import measure, measure_against, server
 from live.peers import node_cluster
 
-__all__ = ["calibrate", "calibrate_again", "calibrate_node", "undisturbed"]
+__all__ = ["calibrate", "calibrate_again", "calibrate_node"]
 
 REGIME_POLICIES: dict[str, Policy] = {
     "queued": policies.LeastConnections(),
@@ -61,7 +61,7 @@ SPARSE_TURNS = 4
 SPARSE_WORKERS = 8
 FLOOD_WORKERS = 2
 FLOOD_RATE = 20_000.0  # requests a second: more than anybody can take
-ATTEMPTS = 2  # at a calibration, if others take the processors
+ATTEMPTS = 3  # at each of these experiments, if others take the processors
 SETUP = 1.5  # of the primary's time for the next: surely longer, if it has nothing else to do
 PAYLOAD = 50_000.0  # bytes; less than the master holds of a body
 
@@ -174,28 +174,17 @@ def calibrate_node(
     cluster = Cluster(SPARSE_WORKERS, discipline="event_loop")
     with node_cluster(cluster.workers, scheduling) as peer:
 
-        def run(workload: Workload) -> MeasuredRun:
+        def once(workload: Workload) -> MeasuredRun:
             return measure_against(
                 workload, peer.url, policies.NodeCluster(), cluster, pids=peer.pids
             )
 
+        run = undisturbed(once)
         master_s = 0.0
         if scheduling == "rr":
             say("calibrating: a busy master")
             master_s, _ = _master_time(_flood_of(0.1 * seconds, 0.0), peer.address, peer.master)
         return _without_asking(run, run, seconds, say, cluster.workers, master_s)
-
-
-def undisturbed(
-    calibration: Callable[..., Calibration], *arguments: Any, **options: Any
-) -> Calibration:
-    """Call one of the above with these arguments; again if others took the processors meanwhile."""
-    for _ in range(ATTEMPTS):
-        watch = Watch()
-        costs = calibration(*arguments, **options)
-        if watch.look().steal <= STEAL_LIMIT:
-            break
-    return costs
 
 
 def _without_asking(
@@ -231,7 +220,20 @@ def _without_asking(
 def measured(policy: Policy, workers: int, mode: str) -> Callable[[Workload], MeasuredRun]:
     """Return what measures a workload with our own server."""
     cluster = Cluster(workers, discipline="event_loop")
-    return lambda workload: measure(workload, policy, cluster, mode=mode)
+    return undisturbed(lambda workload: measure(workload, policy, cluster, mode=mode))
+
+
+def undisturbed(run: Callable[[Workload], MeasuredRun]) -> Callable[[Workload], MeasuredRun]:
+    """Return what runs a workload again if the machine was not ours alone meanwhile."""
+
+    def until_quiet(workload: Workload) -> MeasuredRun:
+        for _ in range(ATTEMPTS):
+            found = run(workload)
+            if found.disturbance.is_quiet:
+                break
+        return found
+
+    return until_quiet
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from lbsim.errors import InputError
 from lbsim.policies import NodeCluster, NodeSchedNone, SharedAccept
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
-from live.calibrate import calibrate, calibrate_again, calibrate_node, undisturbed
+from live.calibrate import calibrate, calibrate_again, calibrate_node
 from live.lab.pair import LEAST, Pair
 from live.machine import Disturbance, Watch
 from live.measured import MeasuredRun
@@ -254,9 +254,7 @@ def study(
         for name, policy in policies.items()
     }
     given = calibration
-    calibrations = [
-        undisturbed(calibrate, CALIBRATE_S, say=teller.stage) if given is None else given
-    ]
+    calibrations = [calibrate(CALIBRATE_S, say=teller.stage) if given is None else given]
     measured: dict[str, MeasuredRun] = {}
     peers: dict[str, dict[str, MeasuredRun]] = {}
     node_costs: dict[str, Calibration] = {}
@@ -303,14 +301,12 @@ def study(
                 theirs, run = _node(workload, model, cluster, client, scheduling, count)
                 if keep(run) is not None:
                     peers[name][theirs] = run
-                    node_costs[theirs] = undisturbed(
-                        calibrate_node, scheduling, CALIBRATE_S / 2, say=teller.stage
+                    node_costs[theirs] = calibrate_node(
+                        scheduling, CALIBRATE_S / 2, say=teller.stage
                     )
         if given is None and is_complete:
             # Once more, to know by how much the machine changes.
-            calibrations.append(
-                undisturbed(calibrate_again, calibrations[0], AGAIN_S, say=teller.stage)
-            )
+            calibrations.append(calibrate_again(calibrations[0], AGAIN_S, say=teller.stage))
     except KeyboardInterrupt:
         is_complete = False
     calibration = Calibration.pooled(calibrations)

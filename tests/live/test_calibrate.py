@@ -4,13 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lbsim import Cluster
 from lbsim.calibration import Calibration
-from live import calibrate as calibrating
 from live.calibrate import ATTEMPTS, _Busy, _levels, _overtaking, calibrate_node, undisturbed
 from live.machine import Disturbance
 
@@ -103,17 +103,18 @@ def test_levels_of_few_requests_promise_no_more_than_they_know():
     assert 0.8 * chance < np.sqrt(np.mean(np.square(spread))) < 1.25 * chance
 
 
-@pytest.mark.parametrize(("steals", "made"), [([0.0], 1), ([0.1, 0.01], 2), ([0.1] * 9, ATTEMPTS)])
-def test_a_calibration_that_was_disturbed_is_repeated(steals, made, monkeypatch):
-    looks = iter(steals)
+QUIET, STOLEN, WAITED = (
+    Disturbance(steal, 0.2, waiting) for steal, waiting in ((0.0, 0.1), (0.1, 0.1), (0.0, 0.9))
+)
 
-    class Watch:
-        def look(self):
-            return Disturbance(next(looks), 0.2, 0.1)
 
-    monkeypatch.setattr(calibrating, "Watch", Watch)
-    numbers = iter(range(9))
-    assert undisturbed(lambda: next(numbers)) == made - 1
+@pytest.mark.parametrize(
+    ("seen", "made"),
+    [([QUIET], 1), ([STOLEN, QUIET], 2), ([WAITED, STOLEN, QUIET], 3), ([WAITED] * 9, ATTEMPTS)],
+)
+def test_an_experiment_that_was_disturbed_is_repeated(seen, made):
+    runs = iter(SimpleNamespace(number=i, disturbance=each) for i, each in enumerate(seen))
+    assert undisturbed(lambda _: next(runs))(None).number == made - 1
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
