@@ -50,7 +50,7 @@ from lbsim import (
     policies,
     simulate,
 )
-from lbsim.calibration import Calibration
+from lbsim.calibration import PACED, Calibration
 from lbsim.prediction import Prediction
 from live.calibrate import calibrate, calibrate_node
 from live.lab import BANDS, Pair
@@ -90,7 +90,8 @@ SEED = 20260101
 SEEDS = tuple(range(1, 11))  # of the pooled cells
 POOLED = (4, 0.7, "pareto")
 QUANTILES = quantiles_of(REQUESTS)
-PARTS = 20  # of a run, of each of which is kept how long making a socket took
+PARTS = REQUESTS // PACED  # of a run, of each of which is kept how long making a socket took
+CALIBRATIONS = "calibrations.jsonl.gz"
 
 
 class Recorded(Policy):
@@ -122,12 +123,21 @@ class Job:
         policy = self.policy.replace(":", "_").replace("=", "").replace(" ", "-")
         return f"{self.law}-{self.workers}-{self.load:g}-{policy}-{self.seed}"
 
-    def workload(self, cluster: Cluster) -> Workload:
+    @property
+    def cluster(self) -> Cluster:
+        """The workers."""
+        return Cluster(self.workers, discipline="event_loop")
+
+    def workload(self) -> Workload:
         """Return its requests; all policies of a cell and seed get the same."""
         return Workload.synthetic(
-            REQUESTS, service=LAWS[self.law], load=self.load, cluster=cluster, seed=self.seed,
+            REQUESTS, service=LAWS[self.law], load=self.load, cluster=self.cluster, seed=self.seed,
             sessions=Sessions(500),
         )  # fmt: skip
+
+    def model(self) -> Policy:
+        """Return the policy that is to predict it."""
+        return policies.parse(MODELS.get(self.policy, self.policy))
 
 
 def jobs() -> list[Job]:
@@ -236,7 +246,7 @@ def kept(side: str, realtime: bool, out: Path) -> Kept:
     whole = json.loads(calibrated(side, realtime).to_json())
     name = f"{side} {time.time():.0f}"
     text = json.dumps({"name": name, "calibration": rounded(whole)})
-    with gzip.open(out / "calibrations.jsonl.gz", "at", encoding="utf-8") as file:
+    with gzip.open(out / CALIBRATIONS, "at", encoding="utf-8") as file:
         file.write(text + "\n")
     return as_kept(text)
 
@@ -278,9 +288,7 @@ def before_others(wanted: bool) -> Iterator[None]:
 
 def measured(job: Job, realtime: bool) -> MeasuredRun:
     """Make one run."""
-    cluster = Cluster(job.workers, discipline="event_loop")
-    workload = job.workload(cluster)
-    policy = policies.parse(MODELS.get(job.policy, job.policy))
+    cluster, workload, policy = job.cluster, job.workload(), job.model()
     with before_others(realtime):
         if job.policy in NODES:
             with node_cluster(job.workers, NODES[job.policy]) as peer:
@@ -331,9 +339,8 @@ def compared(
 
 def predicted(job: Job, policy: Policy, costs: Calibration, parts: list[float]) -> Prediction:
     """Predict a run from what was measured of the machine."""
-    cluster = Cluster(job.workers, discipline="event_loop")
     return costs.predict(
-        job.workload(cluster), policy, cluster, replays=REPLAYS, seed=job.seed,
+        job.workload(), policy, job.cluster, replays=REPLAYS, seed=job.seed,
         jitter_seed=job.seed, making=each_request(parts),
     )  # fmt: skip
 
@@ -350,15 +357,14 @@ def each_request(parts: list[float]) -> np.ndarray:
 
 def predicted_again(out: Path) -> Iterator[dict[str, Any]]:
     """Return the runs whose calibrations are known, with the predictions that are made now."""
-    with gzip.open(out / "calibrations.jsonl.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(out / CALIBRATIONS, "rt", encoding="utf-8") as file:
         known = {each.name: each.costs for each in map(as_kept, file)}
     for row in read(out):
         if "calibrations" not in row or row["policy"] == "reuseport":  # whose choices are not known
             continue
         job = Job(*(row[name] for name in ("workers", "load", "law", "policy", "seed")))
-        policy = policies.parse(MODELS.get(job.policy, job.policy))
         costs = Calibration.pooled([known[name] for name in row["calibrations"]])
-        prediction = predicted(job, policy, costs, row["making"])
+        prediction = predicted(job, job.model(), costs, row["making"])
         for name, of in row["quantiles"].items():
             low, middle, high = prediction.interval(QUANTILES[name])
             scale = of["simulated"] / middle

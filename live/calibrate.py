@@ -174,12 +174,12 @@ def calibrate_node(
     cluster = Cluster(SPARSE_WORKERS, discipline="event_loop")
     with node_cluster(cluster.workers, scheduling) as peer:
 
-        def once(workload: Workload) -> MeasuredRun:
+        @undisturbed
+        def run(workload: Workload) -> MeasuredRun:
             return measure_against(
                 workload, peer.url, policies.NodeCluster(), cluster, pids=peer.pids
             )
 
-        run = undisturbed(once)
         master_s = 0.0
         if scheduling == "rr":
             say("calibrating: a busy master")
