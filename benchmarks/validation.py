@@ -7,11 +7,12 @@ kernel's own choices too; then the policies that look at load once more with ten
 see a bias that a single run cannot show.
 
 The machine is calibrated again before and after every few runs, and these are predicted with the
-mean of the two; what of a calibration was disturbed by others is repeated at once. What the
-kernel chose by a hash with a secret cannot be predicted: the recorded choices are replayed.
-Calibrations are kept, and how long the load generator took to make sockets during each run, so that
-``--again`` can predict all runs anew, with whatever the simulator or the calibration's use of its
-figures has become since; of runs that were made before they were kept it knows nothing.
+mean of the two; what of a calibration was disturbed by others is repeated at once, and where that
+did not help the runs count as noisy themselves. What the kernel chose by a hash with a secret
+cannot be predicted: the recorded choices are replayed. Calibrations are kept, and how long the load
+generator took to make sockets during each run, so that ``--again`` can predict all runs anew, with
+whatever the simulator or the calibration's use of its figures has become since; of runs that were
+made before they were kept it knows nothing.
 
 The runs come in an order that is drawn once, those of the cells and of the seeds in turns, so that
 whatever the budget allows is a fair sample. A run is reported whatever came out; one during which
@@ -78,11 +79,11 @@ MODELS = {  # that are to predict what is no policy
     "reuseport": "Random",  # only a name; `Recorded` takes its place
 }
 # The revision since which runs are made as now; of choices that do not depend on load an earlier
-# one, since only their prediction intervals have changed; of our own master also one before the
-# last, which only repeats parts of a calibration that were disturbed. Those of an earlier one stay
-# in the file, and are made again.
+# one, since only their prediction intervals have changed; of our own master also those two before,
+# which did not repeat what of a calibration was disturbed, or not keep whether that helped. Those
+# of an earlier one stay in the file, and are made again.
 SINCE = dict.fromkeys((*BLIND, "reuseport"), 4) | dict.fromkeys(AWARE, 9)
-REVISION = 10
+REVISION = 11
 BATCH = 12  # runs between two calibrations
 REQUESTS = 5000
 REPLAYS = 200
@@ -200,13 +201,13 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
                 return
             sides = {side(job.policy) for job in batch}
             for each in sides - set(costs):
-                costs[each] = kept(each, realtime, out)
+                costs[each] = kept(each, realtime, patience_s, out)
             runs = []
             for job in batch:
                 wait_for_quiet(patience_s)
                 runs.append((job, measured(job, realtime)))
             for each in sides:
-                after = kept(each, realtime, out)
+                after = kept(each, realtime, patience_s, out)
                 costs[each], earlier = after, costs[each]
                 for job, run in runs:
                     if side(job.policy) == each:
@@ -241,8 +242,9 @@ class Kept:
     costs: Calibration
 
 
-def kept(side: str, realtime: bool, out: Path) -> Kept:
+def kept(side: str, realtime: bool, patience_s: float, out: Path) -> Kept:
     """Calibrate, and keep it with as many digits as mean anything."""
+    wait_for_quiet(patience_s)
     whole = json.loads(calibrated(side, realtime).to_json())
     name = f"{side} {time.time():.0f}"
     text = json.dumps({"name": name, "calibration": rounded(whole)})
@@ -310,6 +312,7 @@ def compared(
     # Who runs before others need not care that they wait.
     is_quiet = run.disturbance.is_quiet or realtime
     is_stolen = run.disturbance.steal > STEAL_LIMIT
+    were_quiet = all(each.costs.is_quiet for each in known) or realtime
     pair = Pair(job.policy, bare, prediction, run)
     table = pair.quantiles(job.seed).set_index("quantile")
     keep = ["measured", "simulated", "low", "high", "inside", "ratio", "ratio_low", "ratio_high",
@@ -318,7 +321,7 @@ def compared(
     return {
         "name": job.name,
         **vars(job),
-        "valid": run.lateness.is_valid and is_quiet and not is_stolen,
+        "valid": run.lateness.is_valid and is_quiet and were_quiet and not is_stolen,
         "realtime": realtime,
         "revision": REVISION,
         "blind": job.policy in (*BLIND, "reuseport"),
@@ -357,8 +360,11 @@ def each_request(parts: list[float]) -> np.ndarray:
 
 def predicted_again(out: Path) -> Iterator[dict[str, Any]]:
     """Return the runs whose calibrations are known, with the predictions that are made now."""
-    with gzip.open(out / CALIBRATIONS, "rt", encoding="utf-8") as file:
-        known = {each.name: each.costs for each in map(as_kept, file)}
+    path = out / CALIBRATIONS
+    known: dict[str, Calibration] = {}
+    if path.exists():
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            known = {each.name: each.costs for each in map(as_kept, file)}
     for row in read(out):
         if "calibrations" not in row or row["policy"] == "reuseport":  # whose choices are not known
             continue

@@ -113,6 +113,9 @@ class Calibration:
         and to `making`.
     machine : dict
         Where it was measured.
+    is_quiet : bool
+        Whether the machine could be had for itself: some experiments were disturbed each time if
+        not, and the figures may be far off.
     """
 
     accept_s: float
@@ -129,6 +132,7 @@ class Calibration:
     setup_share: float = 0.0
     levels: tuple[float, ...] = (1.0,)
     machine: dict[str, Any] = field(default_factory=dict)
+    is_quiet: bool = True
 
     def __post_init__(self) -> None:
         for name in SINGLES:
@@ -250,6 +254,7 @@ class Calibration:
                 for each, of in zip(calibrations, whole, strict=True)
                 for level in each.levels
             ),
+            is_quiet=all(each.is_quiet for each in calibrations),
         )
 
     def _level(self) -> float:
@@ -287,6 +292,8 @@ class Calibration:
         ]
         times = f"{len(self.levels)} repetition{'s' if len(self.levels) != 1 else ''}"
         lines.append(f"{'level':22} ± {self._uncertainty():.1%} (from {times})")
+        if not self.is_quiet:
+            lines.append("disturbed: other processes took the processors; measure it again")
         return "\n".join(lines)
 
     # --- into the simulator ------------------------------------------------------------------

@@ -106,6 +106,7 @@ def calibrate(
     now = {regime: busy.when(ways["making"]) for regime, busy in found.items()}
     worker_accept_s, worker_turn_s = taking = now["queued"].taking()
     ways["before"] = _less(ways["before"], whole_s + worker_accept_s + worker_turn_s)
+    ways["is_quiet"] &= all(busy.is_quiet for busy in found.values())
     return Calibration(
         accept_s=accept_s,
         dispatch_s=whole_s - accept_s,
@@ -150,6 +151,7 @@ def calibrate_again(
         regime: tuple((now * np.array(spread)).tolist()) for regime, spread in known.overrun.items()
     }
     ways["before"] = _less(ways["before"], sum(costs.values()))
+    ways["is_quiet"] &= known.is_quiet
     return replace(known, overrun=overrun, **costs, **ways)
 
 
@@ -202,6 +204,7 @@ def _without_asking(
     ways = _sparse(run_sparse, 0.6 * seconds)
     setup_s = SETUP * master_s
     ways["before"] = _less(ways["before"], master_s + busy.overtaking * setup_s)
+    ways["is_quiet"] &= busy.is_quiet
     return Calibration(
         accept_s=0.0,
         dispatch_s=master_s,
@@ -254,6 +257,8 @@ class _Busy:
     overtaking : float
         How often the next connection was accepted before the handler of one ran, where the next
         had come to the master before that one was accepted.
+    is_quiet : bool
+        Whether nobody else took the processors.
     """
 
     cost: np.ndarray
@@ -261,6 +266,7 @@ class _Busy:
     rate: float
     making_s: float
     overtaking: float = 0.0
+    is_quiet: bool = True
 
     def when(self, making: Mapping[float, float]) -> "_Busy":
         """Return the same at the time when `making` was measured."""
@@ -315,6 +321,7 @@ def _busy(
         rate,
         float(np.nanmedian(seen.making[COLD:])),
         _mean(np.concatenate(overtaking)),
+        seen.disturbance.is_quiet,
     )
 
 
@@ -343,8 +350,8 @@ def _sparse(run: Callable[[Workload], MeasuredRun], seconds: float) -> dict[str,
     Returns
     -------
     dict
-        `before`, `rest`, `making` and `levels` of a `Calibration`; but `before` has all the time
-        until the worker begins.
+        `before`, `rest`, `making`, `levels` and `is_quiet` of a `Calibration`; but `before` has
+        all the time until the worker begins.
     """
     rng = np.random.default_rng(2)
     top = max(SPARSE_RATES)
@@ -379,6 +386,7 @@ def _sparse(run: Callable[[Workload], MeasuredRun], seconds: float) -> dict[str,
         "rest": {rate: _spread(rest[mine]) for rate, mine in own.items()},
         "making": making,
         "levels": _levels((before + rest) / pace, list(own.values()), of_turn),
+        "is_quiet": found.disturbance.is_quiet,
     }
 
 

@@ -261,6 +261,8 @@ def test_calibrations_are_pooled():
     assert both.levels[0] < both.levels[1] < both.levels[2]
     assert np.average(both.levels, weights=[2, 1, 1]) == pytest.approx(1.0)
     assert Calibration.pooled([COSTS]).before[100.0] == pytest.approx(COSTS.before[100.0])
+    assert both.is_quiet
+    assert not Calibration.pooled([COSTS, replace(COSTS, is_quiet=False)]).is_quiet
     other = replace(COSTS, before={7.0: (0.0, 1.0)}, rest={7.0: (0.0, 1.0)})
     with pytest.raises(InputError, match="different rates"):
         Calibration.pooled([COSTS, other])

@@ -190,6 +190,8 @@ class Study:
         ]
         if not self.disturbance.is_quiet and self.busy == "sleep":
             words.append(f"the machine was not ours alone: {self.disturbance}")
+        if not self.calibration.is_quiet:
+            words.append("the machine was not ours alone while its costs were measured")
         return words
 
     # --- files -------------------------------------------------------------------------------

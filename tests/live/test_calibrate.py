@@ -11,7 +11,15 @@ import pytest
 
 from lbsim import Cluster
 from lbsim.calibration import Calibration
-from live.calibrate import ATTEMPTS, _Busy, _levels, _overtaking, calibrate_node, undisturbed
+from live.calibrate import (
+    ATTEMPTS,
+    _Busy,
+    _levels,
+    _overtaking,
+    calibrate,
+    calibrate_node,
+    undisturbed,
+)
 from live.machine import Disturbance
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
@@ -115,6 +123,16 @@ QUIET, STOLEN, WAITED = (
 def test_an_experiment_that_was_disturbed_is_repeated(seen, made):
     runs = iter(SimpleNamespace(number=i, disturbance=each) for i, each in enumerate(seen))
     assert undisturbed(lambda _: next(runs))(None).number == made - 1
+
+
+@pytest.mark.parametrize("allowed", [-1.0, 2.0])
+def test_a_calibration_says_whether_it_ever_was_quiet(monkeypatch, allowed):
+    monkeypatch.setattr("live.machine.STEAL_LIMIT", allowed)
+    monkeypatch.setattr("live.machine.WAITING_LIMIT", 2.0)
+    monkeypatch.setattr("live.calibrate.ATTEMPTS", 1)
+    costs = calibrate(0.5, "shared")
+    assert costs.is_quiet == (allowed > 0)
+    assert ("disturbed" in costs.describe()) == (allowed < 0)
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")

@@ -142,6 +142,8 @@ def test_noise_is_named():
     assert "NOT VALID" in as_study(pair(late=0.02)).noise[0]
     stolen = as_study(pair(), disturbance=Disturbance(0.3, 0.9, 0.1))
     assert "30.0% of processor time stolen" in stolen.noise[0]
+    disturbed = replace(as_study(pair()), calibration=replace(COSTS, is_quiet=False))
+    assert "while its costs were measured" in disturbed.noise[0]
 
 
 def test_the_headline_names_who_is_outside():
