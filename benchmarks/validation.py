@@ -162,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--budget", type=float, default=3600.0, help="seconds")
     parser.add_argument("--out", type=Path, default=Path("validation"), help="directory")
-    parser.add_argument("--patience", type=float, default=30.0, help="wait for a quiet machine, s")
+    parser.add_argument("--patience", type=float, default=120.0, help="wait for a quiet machine, s")
     parser.add_argument(
         "--realtime", action="store_true", help="run before other processes (needs privileges)"
     )

@@ -110,7 +110,10 @@ def _version(package: str) -> str | None:
 
 
 def wait_for_quiet(patience_s: float, busy: float = 0.25) -> bool:
-    """Wait until the processors have little to do, and say whether they came to that.
+    """Wait until the processors are ours alone, and say whether they came to that.
+
+    That is: for a second they have little to do, and in the next, in which this process computes,
+    the hypervisor takes no more than `STEAL_LIMIT`; it takes only from who wants something.
 
     Parameters
     ----------
@@ -123,7 +126,15 @@ def wait_for_quiet(patience_s: float, busy: float = 0.25) -> bool:
     while True:
         watch = Watch()
         time.sleep(1.0)
-        if watch.look().busy <= busy:
+        if watch.look().busy <= busy and _steal_of(1.0) <= STEAL_LIMIT:
             return True
         if time.monotonic() >= until:
             return False
+
+
+def _steal_of(seconds: float) -> float:
+    """Compute for some seconds, and return what share of the processors' time was stolen."""
+    watch, until = Watch(), time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+    return watch.look().steal

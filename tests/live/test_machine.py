@@ -1,0 +1,59 @@
+"""Knowing whether the machine is ours alone."""
+
+import pytest
+
+from live import machine
+from live.machine import Disturbance, wait_for_quiet
+
+
+class Clock:
+    """A machine's time: goes on when it is read or slept by; of each second others take a share."""
+
+    def __init__(self, monkeypatch, ours, stolen):
+        self.now, self.ticks, self.ours, self.stolen = 0.0, [0.0] * 8, ours, stolen
+        self.is_asleep = False
+        monkeypatch.setattr(machine.time, "monotonic", lambda: self.go(0.01))
+        monkeypatch.setattr(machine.time, "sleep", self.sleep)
+        monkeypatch.setattr(machine, "_look", lambda: (self.now, list(self.ticks), 0.0))
+
+    def sleep(self, seconds):
+        self.is_asleep = True
+        self.go(seconds)
+        self.is_asleep = False
+
+    def go(self, seconds):
+        """Let time pass: on an idle processor nothing can be stolen."""
+        busy = self.ours(self.now)
+        stolen = 0.0 if self.is_asleep else self.stolen(self.now)
+        for kind, share in ((0, busy), (7, stolen), (3, 1.0 - busy - stolen)):
+            self.ticks[kind] += 100.0 * share * seconds
+        self.now += seconds
+        return self.now
+
+
+def test_an_idle_machine_is_quiet_at_once(monkeypatch):
+    clock = Clock(monkeypatch, lambda _: 0.1, lambda _: 0.0)
+    assert wait_for_quiet(60.0)
+    assert clock.now < 3.0
+
+
+@pytest.mark.parametrize("which", ["ours", "stolen"])
+def test_it_is_waited_for_who_computes_and_who_steals(monkeypatch, which):
+    usual = {"ours": 0.1, "stolen": 0.0}
+    shares = {
+        name: (lambda now, name=name, low=low: 0.5 if name == which and now < 20.0 else low)
+        for name, low in usual.items()
+    }
+    clock = Clock(monkeypatch, shares["ours"], shares["stolen"])
+    assert wait_for_quiet(60.0)
+    assert 20.0 < clock.now < 25.0
+    clock.now = 0.0
+    assert not wait_for_quiet(10.0)
+    assert clock.now < 14.0
+
+
+def test_stealing_and_waiting_are_no_quiet():
+    assert Disturbance(0.01, 0.3, 0.1).is_quiet
+    assert Disturbance(0.01, 0.3, float("nan")).is_quiet  # the kernel does not tell
+    assert not Disturbance(0.03, 0.3, 0.1).is_quiet
+    assert not Disturbance(0.0, 0.3, 0.3).is_quiet
