@@ -11,15 +11,10 @@ import pytest
 
 from lbsim import Cluster
 from lbsim.calibration import Calibration
-from live.calibrate import (
-    ATTEMPTS,
-    _Busy,
-    _levels,
-    _overtaking,
-    calibrate,
-    calibrate_node,
-    undisturbed,
-)
+from live.calibrate import calibrate, calibrate_node
+from live.experiments.busy import Busy, overtaking_of
+from live.experiments.common import ATTEMPTS, undisturbed
+from live.experiments.sparse import levels_of
 from live.machine import Disturbance
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
@@ -58,12 +53,12 @@ def test_a_worker_s_costs_are_told_apart_and_none_is_negative():
     found = rng.integers(0, 4, 2000)
     noise = rng.normal(0.0, 20e-6, 2000)
     cost = 100e-6 + 250e-6 * (found > 0) + 100e-6 * found + noise
-    each, turn = _Busy(cost, found, rate=360.0, making_s=1e-4).taking()
+    each, turn = Busy(cost, found, rate=360.0, making_s=1e-4).taking()
     assert each == pytest.approx(100e-6, rel=0.1)
     assert turn == pytest.approx(250e-6, rel=0.1)
     # What seems to get cheaper the more there is to take costs nothing for each; the turn does.
     odd = 100e-6 + 400e-6 * (found > 0) - 30e-6 * found + noise
-    each, turn = _Busy(odd, found, rate=360.0, making_s=1e-4).taking()
+    each, turn = Busy(odd, found, rate=360.0, making_s=1e-4).taking()
     assert each == 0
     assert turn == pytest.approx(340e-6, rel=0.1)
 
@@ -75,27 +70,27 @@ def test_overtaking_is_told_only_where_there_was_a_race():
     # even arrived when 3 was accepted.
     accepted = np.array([1.0, 1.1, 3.6, 4.5, 9.1])
     started = np.array([1.2, 2.6, 3.7, 4.6, 9.2])
-    assert _overtaking(arrival, accepted, started).tolist() == [True, False]
+    assert overtaking_of(arrival, accepted, started).tolist() == [True, False]
     mixed = np.array([3, 0, 4, 2, 1])
-    again = _overtaking(arrival[mixed], accepted[mixed], started[mixed])
+    again = overtaking_of(arrival[mixed], accepted[mixed], started[mixed])
     assert again.tolist() == [True, False]
     unknown = np.full(5, np.nan)
-    assert len(_overtaking(arrival, unknown, started)) == 0
+    assert len(overtaking_of(arrival, unknown, started)) == 0
 
 
 def test_levels_follow_the_machine():
     rng = np.random.default_rng(1)
     turn = np.repeat(np.arange(4), 500)
     everybody = [np.ones(2000, bool)]
-    same = _levels(rng.lognormal(0.0, 0.5, 2000), everybody, turn)
+    same = levels_of(rng.lognormal(0.0, 0.5, 2000), everybody, turn)
     assert same == pytest.approx((1.0,) * 4, abs=0.03)
     speeds = np.array([0.8, 0.9, 1.1, 1.2])
-    differ = _levels(rng.lognormal(0.0, 0.5, 2000) * speeds[turn], everybody, turn)
+    differ = levels_of(rng.lognormal(0.0, 0.5, 2000) * speeds[turn], everybody, turn)
     assert differ == pytest.approx(speeds, abs=0.08)
     # Of a group with a narrow spread one sees more, so it has more to say.
     halves = np.arange(2000) % 2 == 0
     noisy = np.where(halves, rng.lognormal(0.0, 0.05, 2000), rng.lognormal(0.0, 1.0, 2000))
-    both = _levels(noisy * speeds[turn], [halves, ~halves], turn)
+    both = levels_of(noisy * speeds[turn], [halves, ~halves], turn)
     assert both == pytest.approx(speeds, abs=0.01)
 
 
@@ -104,7 +99,7 @@ def test_levels_of_few_requests_promise_no_more_than_they_know():
     turn = np.repeat(np.arange(4), 10)
     everybody = [np.ones(40, bool)]
     spread = [
-        np.std(_levels(rng.lognormal(0.0, 0.5, 40), everybody, turn), ddof=1) for _ in range(500)
+        np.std(levels_of(rng.lognormal(0.0, 0.5, 40), everybody, turn), ddof=1) for _ in range(500)
     ]
     # The standard error of a median of ten, of logarithms with this spread.
     chance = 1.2533 * 0.5 / np.sqrt(10)
@@ -129,7 +124,7 @@ def test_an_experiment_that_was_disturbed_is_repeated(seen, made):
 def test_a_calibration_says_whether_it_ever_was_quiet(monkeypatch, allowed):
     monkeypatch.setattr("live.machine.STEAL_LIMIT", allowed)
     monkeypatch.setattr("live.machine.WAITING_LIMIT", 2.0)
-    monkeypatch.setattr("live.calibrate.ATTEMPTS", 1)
+    monkeypatch.setattr("live.experiments.common.ATTEMPTS", 1)
     costs = calibrate(0.5, "shared")
     assert costs.is_quiet == (allowed > 0)
     assert ("disturbed" in costs.describe()) == (allowed < 0)

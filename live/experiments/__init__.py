@@ -1,0 +1,1 @@
+"""The small experiments that a calibration is made of (`live.calibrate`)."""

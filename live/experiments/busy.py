@@ -1,0 +1,120 @@
+"""What a request costs a busy worker: from requests that had to wait for the one before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import nnls
+
+from lbsim.spread import value_at_rate
+from lbsim.workload import Workload
+from live.experiments.common import COLD, SURELY_S, WORKS, Runner, by_worker, spread_of
+
+__all__ = ["BUSY_WORKERS", "Busy", "busy_worker", "overtaking_of"]
+
+BUSY_WORKERS = 4
+BUSY_LOAD = 0.9
+USUAL = 0.98  # the share of busy times that tell what a turn costs; the others were disturbed
+
+
+@dataclass(frozen=True)
+class Busy:
+    """What requests tell that had to wait at busy workers, an element for each.
+
+    Attributes
+    ----------
+    cost : ndarray of float64
+        Seconds between the end of the one before and its own, without its work.
+    found : ndarray of int
+        How many connections its worker took in between, itself among them. 0: it had been taken
+        before, or nobody knows.
+    rate : float
+        Of requests a second.
+    making_s : float
+        How long it took the load generator to make a socket, the median.
+    overtaking : float
+        How often the next connection was accepted before the handler of one ran, where the next
+        had come to the master before that one was accepted.
+    is_quiet : bool
+        Whether nobody else took the processors.
+    """
+
+    cost: np.ndarray
+    found: np.ndarray
+    rate: float
+    making_s: float
+    overtaking: float = 0.0
+    is_quiet: bool = True
+
+    def when(self, making: Mapping[float, float]) -> "Busy":
+        """Return the same at the time when `making` was measured."""
+        making_s = value_at_rate(making, self.rate)
+        return replace(self, cost=self.cost * (making_s / self.making_s), making_s=making_s)
+
+    def taking(self) -> tuple[float, float]:
+        """Return what a worker needs for a connection that it takes, and for a turn beside that."""
+        usual = self.cost <= np.quantile(self.cost, USUAL)
+        found = self.found[usual]
+        terms = np.column_stack([found, found > 0, np.ones(len(found))])
+        # No part can be negative; in a short calibration on a busy machine one may well be zero.
+        (each, turn, _), _ = nnls(terms, self.cost[usual])
+        return float(each), float(turn)
+
+    def overrun(self, each: float = 0.0, turn: float = 0.0) -> tuple[float, ...]:
+        """Return the spread of the rest."""
+        return spread_of(self.cost - each * self.found - turn * (self.found > 0))
+
+
+def busy_worker(run: Runner, seconds: float, workers: int = BUSY_WORKERS) -> Busy:
+    """Look at requests that had to wait at busy workers."""
+    rng = np.random.default_rng(1)
+    rate = BUSY_LOAD * workers / float(np.mean(WORKS))
+    n = COLD + max(100, int(seconds * rate))
+    works = rng.permutation(np.resize(WORKS, n))
+    arrival = np.cumsum(rng.exponential(1.0 / rate, n))
+    seen = run(Workload.from_arrays(arrival, works, name="busy"))
+    rows = seen.record.handovers
+    costs, founds, overtaking = [], [], []
+    accepted_at = seen.replay.accepted - seen.replay.start
+    for mine in by_worker(rows):
+        requests = rows.ticket[mine]
+        cost = np.diff(rows.ended[mine]) - works[requests][1:]
+        found = np.zeros(len(cost), np.int64)
+        if seen.stamps is not None:
+            accepted = np.sort(seen.stamps["accepted"][mine])
+            found = np.searchsorted(accepted, rows.started[mine][1:], "right")
+            found -= np.searchsorted(accepted, rows.ended[mine][:-1], "right")
+        waited = seen.arrival[requests][1:] + SURELY_S < rows.ended[mine][:-1]
+        chosen = waited & (requests[1:] >= COLD)
+        overtaking.append(
+            overtaking_of(seen.arrival[requests], accepted_at[requests], rows.started[mine])
+        )
+        costs.append(cost[chosen])
+        founds.append(found[chosen])
+    return Busy(
+        np.concatenate(costs),
+        np.concatenate(founds),
+        rate,
+        float(np.nanmedian(seen.making[COLD:])),
+        _mean(np.concatenate(overtaking)),
+        seen.disturbance.is_quiet,
+    )
+
+
+def overtaking_of(arrival: np.ndarray, accepted: np.ndarray, started: np.ndarray) -> np.ndarray:
+    """Say of connections of one worker whether the next one was accepted before their handler ran.
+
+    Of those only for which that was a race: the next was at the master when they were accepted,
+    and no handler ran between.
+    """
+    order = np.argsort(accepted)
+    order = order[~np.isnan(accepted[order])]
+    arrival, accepted, started = arrival[order], accepted[order], started[order]
+    begun = np.sort(started)
+    between = np.searchsorted(begun, started, "left") - np.searchsorted(begun, accepted, "right")
+    was_race = (arrival[1:] + SURELY_S < accepted[:-1]) & (between[:-1] == 0)
+    return (accepted[1:] < started[:-1])[was_race]
+
+
+def _mean(flags: np.ndarray) -> float:
+    return float(flags.mean()) if len(flags) else 0.0

@@ -1,0 +1,62 @@
+"""What the experiments share: how a workload is run, and how what came out is looked at."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from lbsim.cluster import Cluster
+from lbsim.engines.record import Handovers
+from lbsim.policy import Policy
+from lbsim.workload import Workload
+from live.measured import MeasuredRun
+from live.measuring import measure
+
+__all__ = [
+    "COLD",
+    "SURELY_S",
+    "WORKS",
+    "Runner",
+    "by_worker",
+    "measured",
+    "spread_of",
+    "undisturbed",
+]
+
+WORKS = (0.002, 0.005, 0.010, 0.020)  # seconds, mixed at random
+COLD = 100  # the first requests after a server's start, which take it longer, are not looked at
+SURELY_S = 0.002  # after which a request is surely at the master, and a worker surely idle
+QUANTILES = 101  # kept of each spread
+ATTEMPTS = 3  # at each of these experiments, if others take the processors
+
+Runner = Callable[[Workload], MeasuredRun]
+
+
+def measured(policy: Policy, workers: int, mode: str) -> Runner:
+    """Return what measures a workload with our own server."""
+    cluster = Cluster(workers, discipline="event_loop")
+    return undisturbed(lambda workload: measure(workload, policy, cluster, mode=mode))
+
+
+def undisturbed(run: Runner) -> Runner:
+    """Return what runs a workload again if the machine was not ours alone meanwhile."""
+
+    def until_quiet(workload: Workload) -> MeasuredRun:
+        for _ in range(ATTEMPTS):
+            found = run(workload)
+            if found.disturbance.is_quiet:
+                break
+        return found
+
+    return until_quiet
+
+
+def by_worker(rows: Handovers) -> list[np.ndarray]:
+    """Return the rows of each worker, in the order in which it began them."""
+    order = np.argsort(rows.started, kind="stable")
+    return [order[rows.worker[order] == worker] for worker in np.unique(rows.worker)]
+
+
+def spread_of(values: np.ndarray) -> tuple[float, ...]:
+    """Return evenly spaced quantiles of what is known, from the smallest to the largest."""
+    values = values[~np.isnan(values)]
+    return tuple(np.quantile(values, np.linspace(0.0, 1.0, QUANTILES)).tolist())

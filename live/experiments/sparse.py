@@ -1,0 +1,86 @@
+"""The way of a request to an idle worker and back, at several rates, in several turns."""
+
+from typing import Any
+
+import numpy as np
+
+from lbsim.workload import Workload
+from live.experiments.common import COLD, SURELY_S, WORKS, Runner, by_worker, spread_of
+
+__all__ = ["SPARSE_TURNS", "SPARSE_WORKERS", "idle_worker", "levels_of"]
+
+SPARSE_RATES = {40.0: 0.4, 160.0: 0.3, 640.0: 0.3}  # requests a second: the share of a turn
+SPARSE_TURNS = 4
+SPARSE_WORKERS = 8
+
+
+def idle_worker(run: Runner, seconds: float) -> dict[str, Any]:
+    """Look at requests that find idle workers.
+
+    Returns
+    -------
+    dict
+        `before`, `rest`, `making`, `levels` and `is_quiet` of a `Calibration`; but `before` has
+        all the time until the worker begins.
+    """
+    rng = np.random.default_rng(2)
+    top = max(SPARSE_RATES)
+    gaps = [rng.exponential(1.0 / top, COLD)]
+    rates, turns = [np.zeros(COLD)], [np.full(COLD, -1)]
+    for turn in range(SPARSE_TURNS):
+        for rate, share in SPARSE_RATES.items():
+            n = max(10, int(seconds / SPARSE_TURNS * share * rate))
+            gaps.append(rng.exponential(1.0 / rate, n))
+            rates.append(np.full(n, rate))
+            turns.append(np.full(n, turn))
+    of_rate, of_turn = np.concatenate(rates), np.concatenate(turns)
+    works = rng.choice(WORKS, len(of_rate))
+    found = run(Workload.from_arrays(np.cumsum(np.concatenate(gaps)), works, name="sparse"))
+    rows = found.record.handovers
+    idle = np.ones(len(works), bool)
+    for mine in by_worker(rows):
+        # Whoever came while the one before was served, or had just been, had to wait for it.
+        waited = rows.dispatched[mine][1:] < rows.ended[mine][:-1] + SURELY_S
+        idle[rows.ticket[mine][1:][waited]] = False
+    before = found.started - found.arrival
+    rest = found.finished - found.started - works
+    own = {rate: idle & (of_rate == rate) for rate in SPARSE_RATES}
+    making = {rate: float(np.nanmedian(found.making[of_rate == rate])) for rate in SPARSE_RATES}
+    pace = np.ones(len(works))
+    for turn in range(SPARSE_TURNS):
+        for rate, usual in making.items():
+            mine = (of_turn == turn) & (of_rate == rate)
+            pace[mine] = np.nanmedian(found.making[mine]) / usual
+    return {
+        "before": {rate: spread_of(before[mine]) for rate, mine in own.items()},
+        "rest": {rate: spread_of(rest[mine]) for rate, mine in own.items()},
+        "making": making,
+        "levels": levels_of((before + rest) / pace, list(own.values()), of_turn),
+        "is_quiet": found.disturbance.is_quiet,
+    }
+
+
+def levels_of(
+    times: np.ndarray, groups: list[np.ndarray], of_turn: np.ndarray
+) -> tuple[float, ...]:
+    """Return how slow the machine was in each turn, relative to the mean.
+
+    Medians differ by chance too, by about 1.25 σ / √n. Each turn's level is the mean over the
+    groups, weighted by their precision. What chance is left in it stays in: of a few turns nobody
+    can tell how much of their spread it is, and taking off too much would promise too much.
+    """
+    levels = []
+    for turn in range(SPARSE_TURNS):
+        found, weights = [], []
+        for mine in groups:
+            whole = np.nanmedian(times[mine])
+            values = times[mine & (of_turn == turn)] / whole
+            values = values[~np.isnan(values)]
+            if len(values) >= 5:
+                low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+                found.append(middle)
+                weights.append(len(values) / max(1e-3, high - low) ** 2)
+        if found:
+            levels.append(float(np.average(found, weights=weights)))
+    mean = float(np.mean(levels)) if levels else 1.0
+    return tuple(level / mean for level in levels) or (1.0,)
