@@ -7,8 +7,8 @@ kernel's own choices too; then the policies that look at load once more with ten
 see a bias that a single run cannot show.
 
 The machine is calibrated again before and after every few runs, and these are predicted with the
-mean of the two; what of a calibration was disturbed by others is repeated at once, and where that
-did not help the runs count as noisy themselves. What the kernel chose by a hash with a secret
+mean of the two; what of a calibration was disturbed by others is repeated, and where that did not
+help the runs count as noisy themselves. What the kernel chose by a hash with a secret
 cannot be predicted: the recorded choices are replayed. Calibrations are kept, and how long the load
 generator took to make sockets during each run, so that ``--again`` can predict all runs anew, with
 whatever the simulator or the calibration's use of its figures has become since; of runs that were
@@ -84,7 +84,7 @@ MODELS = {  # that are to predict what is no policy
 # of an earlier one stay in the file, and are made again.
 SINCE = dict.fromkeys((*BLIND, "reuseport"), 4) | dict.fromkeys(AWARE, 9)
 REVISION = 11
-BATCH = 12  # runs between two calibrations
+BATCH = 4  # runs between two calibrations, of what is calibrated alike
 REQUESTS = 5000
 REPLAYS = 200
 SEED = 20260101
@@ -184,8 +184,7 @@ def main() -> None:
 
 def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
     """Make runs until the time is over."""
-    wait_for_quiet(patience_s)
-    costs: dict[str, Kept] = {}
+    known: Kept | None = None
     for attempt in range(2):
         done = {row["name"]: row for row in read(out)}
         open_jobs = [
@@ -196,24 +195,20 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
             or (attempt == 1 and not done[job.name]["valid"])
         ]
         while open_jobs:
-            batch, open_jobs = open_jobs[:BATCH], open_jobs[BATCH:]
+            alike = side(open_jobs[0].policy)
+            batch = [job for job in open_jobs if side(job.policy) == alike][:BATCH]
+            open_jobs = [job for job in open_jobs if job not in batch]
             if time.monotonic() + sum(map(takes, batch)) > until:
                 return
-            sides = {side(job.policy) for job in batch}
-            for each in sides - set(costs):
-                costs[each] = kept(each, realtime, patience_s, out)
+            if known is None or known.side != alike:
+                known = kept(alike, realtime, patience_s, out)
             runs = []
             for job in batch:
                 wait_for_quiet(patience_s)
                 runs.append((job, measured(job, realtime)))
-            for each in sides:
-                after = kept(each, realtime, patience_s, out)
-                costs[each], earlier = after, costs[each]
-                for job, run in runs:
-                    if side(job.policy) == each:
-                        report(compared(job, run, (earlier, after), realtime), out)
-            # What was measured long ago says nothing of now.
-            costs = {each: costs[each] for each in sides}
+            earlier, known = known, kept(alike, realtime, patience_s, out)
+            for job, run in runs:
+                report(compared(job, run, (earlier, known), realtime), out)
 
 
 def takes(job: Job) -> float:
@@ -236,18 +231,27 @@ def calibrated(side: str, realtime: bool) -> Calibration:
 
 @dataclass(frozen=True)
 class Kept:
-    """A calibration as it is in the file."""
+    """A calibration as it is in the file; its name is of its side and the time."""
 
     name: str
     costs: Calibration
 
+    @property
+    def side(self) -> str:
+        """What was calibrated."""
+        return self.name.rpartition(" ")[0]
+
 
 def kept(side: str, realtime: bool, patience_s: float, out: Path) -> Kept:
     """Calibrate, and keep it with as many digits as mean anything."""
-    wait_for_quiet(patience_s)
-    whole = json.loads(calibrated(side, realtime).to_json())
+    until = time.monotonic() + patience_s
+    while True:
+        wait_for_quiet(patience_s)
+        costs = calibrated(side, realtime)
+        if costs.is_quiet or time.monotonic() > until:
+            break
     name = f"{side} {time.time():.0f}"
-    text = json.dumps({"name": name, "calibration": rounded(whole)})
+    text = json.dumps({"name": name, "calibration": rounded(json.loads(costs.to_json()))})
     with gzip.open(out / CALIBRATIONS, "at", encoding="utf-8") as file:
         file.write(text + "\n")
     return as_kept(text)
