@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["REGIMES", "SINGLES", "Calibration", "regime_of"]
 
-VERSION = 4
+VERSION = 5
 FEWEST = 20
 """Replays that are made however long they take."""
 
@@ -90,9 +90,10 @@ class Calibration:
     worker_accept_s, worker_turn_s : float
         A worker's time for a connection that it takes off its channel; and for a turn of its loop
         that finds some, beside that.
-    overrun : mapping of str to tuple of float
+    overrun : mapping of str to mapping of float to tuple of float
         By how much longer a request occupies its worker than its own work and what it costs to
-        take it, in each of the `REGIMES`; a spread.
+        take it, in each of the `REGIMES`: a spread for each of some rates (requests a second),
+        since workers that share processors are in each other's way.
     before : mapping of float to tuple of float
         From when a request is due until an idle worker begins with it, without the costs above:
         the load generator's lateness, the network, wake-ups. A spread for each of several rates
@@ -123,7 +124,7 @@ class Calibration:
     per_byte_s: float
     worker_accept_s: float
     worker_turn_s: float
-    overrun: dict[str, Spread]
+    overrun: dict[str, dict[float, Spread]]
     before: dict[float, Spread]
     rest: dict[float, Spread]
     restart_s: float
@@ -154,7 +155,13 @@ class Calibration:
                 f"Calibration: making is of the rates {', '.join(map(str, self.making))}, before "
                 f"of {', '.join(map(str, self.before))}; measure it again with: live calibrate"
             )
-        for value in (*self.before, *self.making.values(), *self.levels):
+        busy = [rate for of_rate in self.overrun.values() for rate in of_rate]
+        if not all(self.overrun.values()):
+            raise InputError(
+                "Calibration: overrun is of no rate in some regime, and needs one in each; "
+                "measure it again with: live calibrate"
+            )
+        for value in (*busy, *self.before, *self.making.values(), *self.levels):
             checks.positive("Calibration", "rates, making and levels", value)
         for name, of in self._spreads():
             values = np.asarray(of, np.float64)
@@ -166,10 +173,11 @@ class Calibration:
 
     def _spreads(self) -> list[tuple[str, Spread]]:
         """Return all spreads with their names."""
-        ways = {"before": self.before, "rest": self.rest}
-        return [(f"overrun, {name}", of) for name, of in self.overrun.items()] + [
+        named = {f"overrun, {regime}": of_rate for regime, of_rate in self.overrun.items()}
+        named |= {"before": self.before, "rest": self.rest}
+        return [
             (f"{name}, {rate:g}/s", of_rate[rate])
-            for name, of_rate in ways.items()
+            for name, of_rate in named.items()
             for rate in sorted(of_rate)
         ]
 
@@ -199,9 +207,8 @@ class Calibration:
                     f"{name} has version {version}, and this lbsim reads {VERSION}; "
                     "measure again with: live calibrate"
                 )
-            data["overrun"] = {regime: tuple(v) for regime, v in data["overrun"].items()}
-            for way in ("before", "rest"):
-                data[way] = {float(rate): tuple(v) for rate, v in data[way].items()}
+            data["overrun"] = {name: _by_rate(of) for name, of in data["overrun"].items()}
+            data["before"], data["rest"] = _by_rate(data["before"]), _by_rate(data["rest"])
             data["making"] = {float(rate): value for rate, value in data["making"].items()}
             data["levels"] = tuple(data["levels"])
             return cls(**data)
@@ -223,7 +230,11 @@ class Calibration:
             by how much the machine changes between them.
         """
         first = calibrations[0]
-        if any(set(each.before) != set(first.before) for each in calibrations):
+        rates = [
+            [set(of) for of in (each.before, *(each.overrun[name] for name in REGIMES))]
+            for each in calibrations
+        ]
+        if any(of != rates[0] for of in rates):
             raise InputError(
                 "Calibration.pooled: these calibrations are of different rates; "
                 "measure them again with: live calibrate"
@@ -234,16 +245,17 @@ class Calibration:
         def middle(values: Sequence[Any]) -> Any:
             return np.mean(values, axis=0).tolist()
 
-        def spreads(name: str) -> dict[Any, Spread]:
-            all_of = [getattr(each, name) for each in calibrations]
-            return {key: tuple(middle([each[key] for each in all_of])) for key in all_of[0]}
+        def spreads(all_of: list[dict[float, Spread]]) -> dict[float, Spread]:
+            return {rate: tuple(middle([each[rate] for each in all_of])) for rate in all_of[0]}
 
         return replace(
             first,
             **{name: middle([getattr(each, name) for each in calibrations]) for name in SINGLES},
-            overrun=spreads("overrun"),
-            before=spreads("before"),
-            rest=spreads("rest"),
+            overrun={
+                name: spreads([each.overrun[name] for each in calibrations]) for name in REGIMES
+            },
+            before=spreads([each.before for each in calibrations]),
+            rest=spreads([each.rest for each in calibrations]),
             making={
                 rate: middle([each.making[rate] for each in calibrations])
                 for rate in first.making
@@ -273,34 +285,34 @@ class Calibration:
     def describe(self) -> str:
         """Return the figures as lines of text."""
         lines = [
-            f"{name:22} {getattr(self, name) * 1e6:10.2f} µs"
+            f"{name:28} {getattr(self, name) * 1e6:10.2f} µs"
             for name in (
                 "accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s", "worker_setup_s",
             )
         ]  # fmt: skip
         lines += [
-            f"{'setup_share':22} {self.setup_share:10.1%}",
-            f"{'per_byte_s':22} {self.per_byte_s * 1e9:10.3f} ns",
-            f"{'restart_s':22} {self.restart_s * 1e3:10.1f} ms",
+            f"{'setup_share':28} {self.setup_share:10.1%}",
+            f"{'per_byte_s':28} {self.per_byte_s * 1e9:10.3f} ns",
+            f"{'restart_s':28} {self.restart_s * 1e3:10.1f} ms",
         ]
         for name, of in self._spreads():
             p10, p50, p99 = np.quantile(np.asarray(of), [0.1, 0.5, 0.99]) * 1e6
-            lines.append(f"{name:22} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
+            lines.append(f"{name:28} {p50:10.1f} µs (p10 {p10:.1f}, p99 {p99:.1f})")
         lines += [
-            f"{f'making, {rate:g}/s':22} {self.making[rate] * 1e6:10.1f} µs"
+            f"{f'making, {rate:g}/s':28} {self.making[rate] * 1e6:10.1f} µs"
             for rate in sorted(self.making)
         ]
         times = f"{len(self.levels)} repetition{'s' if len(self.levels) != 1 else ''}"
-        lines.append(f"{'level':22} ± {self._uncertainty():.1%} (from {times})")
+        lines.append(f"{'level':28} ± {self._uncertainty():.1%} (from {times})")
         if not self.is_quiet:
             lines.append("disturbed: other processes took the processors; measure it again")
         return "\n".join(lines)
 
     # --- into the simulator ------------------------------------------------------------------
 
-    def overhead(self, cluster: Cluster, regime: str) -> float:
+    def overhead(self, cluster: Cluster, regime: str, rate: float = 1.0) -> float:
         """Return the mean overrun, less what the simulator adds by itself, in seconds."""
-        mean = spread.mean(self.overrun[regime])
+        mean = spread.mean(spread.at_rate(self.overrun[regime], rate))
         if cluster.discipline == "event_loop":
             mean -= self.setup_share * self.worker_setup_s
         else:  # which takes a request whenever it begins one
@@ -309,7 +321,9 @@ class Calibration:
             mean -= self.dispatch_s
         return max(0.0, mean)
 
-    def apply(self, cluster: Cluster, regime: str = "queued", level: float = 1.0) -> Cluster:
+    def apply(
+        self, cluster: Cluster, regime: str = "queued", level: float = 1.0, rate: float = 1.0
+    ) -> Cluster:
         """Return the cluster with this machine's costs.
 
         Parameters
@@ -321,13 +335,15 @@ class Calibration:
             See `regime_of`.
         level : float, default 1
             How slow the machine is, relative to the calibration.
+        rate : float, default 1
+            Of requests a second; see `overrun`. As if few came if it is not said.
         """
         faults = cluster.faults
         is_loop = cluster.discipline == "event_loop"
         master = (self.accept_s, self.dispatch_s, self.per_byte_s)
         return cluster.changed(
             master=Master(*(level * cost for cost in master)),
-            overhead_s=level * self.overhead(cluster, regime),
+            overhead_s=level * self.overhead(cluster, regime, rate),
             accept_s=level * self.worker_accept_s if is_loop else 0.0,
             turn_s=level * self.worker_turn_s if is_loop else 0.0,
             setup_s=level * self.worker_setup_s if is_loop else 0.0,
@@ -407,20 +423,21 @@ class Calibration:
         rng = np.random.default_rng(seed)
         level = pace * self._draw_level(rng)
         usual = float(np.mean(level))
-        costly = self.apply(cluster, regime, usual)
         rate = _rate(workload, cluster)
+        costly = self.apply(cluster, regime, usual, rate)
+        overruns = spread.at_rate(self.overrun[regime], rate)
         before, overrun, rest = (
             level * spread.draw(of, rng, n)
             for of in (
                 spread.at_rate(self.before, rate),
-                self.overrun[regime],
+                overruns,
                 spread.at_rate(self.rest, rate),
             )
         )
         rows = workload.columns
         # The cluster has one figure for what to take a request costs. Turns are for several.
         taken = (level - usual) * costly.accept_s / usual
-        mean = usual * spread.mean(self.overrun[regime])
+        mean = usual * spread.mean(overruns)
         cpu = np.maximum(0.0, rows.cpu + taken + overrun - mean)
         # The simulator lets the client have its answer when the worker is free again. The client
         # need not wait for that, but for the rest.
@@ -486,7 +503,7 @@ class Calibration:
         regime = regime_of(policy, cluster)
         latency = np.full((replays, len(workload)), np.nan)
         worker = np.full((replays, len(workload)), -1, np.int32)
-        usual = self.apply(cluster, regime)
+        usual = self.apply(cluster, regime, rate=_rate(workload, cluster))
         engine = _engine(workload, policy, usual, client, seed, replays, engine, seconds)
         until = math.inf if seconds is None else time.monotonic() + seconds
         pace = 1.0 if making is None else self.pace(making, workload, cluster)
@@ -526,6 +543,11 @@ def _engine(
     except compiled.Refused:
         return "readable"
     return "compiled"
+
+
+def _by_rate(data: dict[str, list[float]]) -> dict[float, Spread]:
+    """Return spreads by rate, which JSON has as text."""
+    return {float(rate): tuple(of) for rate, of in data.items()}
 
 
 def _rate(workload: "Workload", cluster: Cluster) -> float:

@@ -11,7 +11,7 @@ Spread = tuple[float, ...]
 """The quantiles, in seconds, the smallest and the largest value included."""
 
 
-def mean(spread: Sequence[float]) -> float:
+def mean(spread: Sequence[float] | np.ndarray) -> float:
     """Return the mean of a distribution that is linear between its quantiles."""
     values = np.asarray(spread)
     return float(np.mean((values[1:] + values[:-1]) / 2))

@@ -7,11 +7,11 @@ explained:
   when one is due until its handler begins, less the master's own part, is `before`; from there to
   the client, less the work, `rest`. How long the load generator took meanwhile to make a
   socket, and how much the turns differ beside that, is kept too.
-- *busy*: requests at high load. Of those that were there when their worker had done with the one
-  before, the time between the two ends, less the work, is what a request occupies a worker beyond
-  its work. That depends on whether its worker's loop found it in a turn between the two, and how
-  many it found: a part for such a turn, a part for each connection found (least squares), and what
-  remains is `overrun`. Once with the requests waiting at the worker, once with acknowledgements,
+- *busy*: requests at high load, for a few and for more workers. Of those that were there when
+  their worker had done with the one before, the time between the two ends, less the work, is what a
+  request occupies a worker beyond its work. That depends on whether its worker's loop found it in a
+  turn between the two, and how many it found: a part for such a turn, a part for each connection
+  found (least squares), and what remains is `overrun`. Once with the requests waiting at the worker, once with acknowledgements,
   and once with the requests held by the master, which must hear of each end before it hands over
   the next. Of Node.js's workers, which acknowledge a connection before they set it up, also how
   often the next was accepted before the handler of this one ran.
@@ -20,7 +20,8 @@ explained:
   (/proc/PID/schedstat).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -32,14 +33,14 @@ from lbsim.cluster import Cluster
 from lbsim.faults import Crash, Faults
 from lbsim.policy import Policy
 from lbsim.workload import Workload
-from live.experiments.busy import BUSY_WORKERS, busy_worker
+from live.experiments.busy import BUSY_LOADS, busy_workers, overruns_of
 from live.experiments.common import Runner, measured, undisturbed
 from live.experiments.flood import busy_master, flood_of, master_time
 from live.experiments.sparse import SPARSE_WORKERS, idle_worker
 from live.machine import facts
-from live.measured import MeasuredRun
 from live.measuring import measure, measure_against
 from live.peers import node_cluster
+from live.peers.node import Peer
 
 __all__ = ["calibrate", "calibrate_again", "calibrate_node"]
 
@@ -71,14 +72,10 @@ def calibrate(
     Calibration
     """
     if mode in ("shared", "reuseport"):
-        busy, sparse = (
-            measured(policies.SharedAccept(), workers, mode)
-            for workers in (BUSY_WORKERS, SPARSE_WORKERS)
-        )
-        return _without_asking(busy, sparse, seconds / 2, say)
-    say("calibrating: a busy worker")
+        return _without_asking(_servers(policies.SharedAccept(), mode), seconds / 2, say)
+    say("calibrating: busy workers")
     found = {
-        regime: busy_worker(measured(policy, BUSY_WORKERS, mode), 0.2 * seconds)
+        regime: busy_workers(_servers(policy, mode), 0.2 * seconds)
         for regime, policy in REGIME_POLICIES.items()
     }
     say("calibrating: a busy master")
@@ -88,17 +85,20 @@ def calibrate(
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
     ways = idle_worker(least, 0.45 * seconds)
-    now = {regime: busy.when(ways["making"]) for regime, busy in found.items()}
-    worker_accept_s, worker_turn_s = taking = now["queued"].taking()
+    now = {
+        regime: [busy.when(ways["making"]) for busy in several] for regime, several in found.items()
+    }
+    # Where they are least in each other's way.
+    worker_accept_s, worker_turn_s = taking = now["queued"][0].taking()
     ways["before"] = _less(ways["before"], whole_s + worker_accept_s + worker_turn_s)
-    ways["is_quiet"] &= all(busy.is_quiet for busy in found.values())
+    ways["is_quiet"] &= all(busy.is_quiet for several in found.values() for busy in several)
     return Calibration(
         accept_s=accept_s,
         dispatch_s=whole_s - accept_s,
         per_byte_s=per_byte_s,
         worker_accept_s=worker_accept_s,
         worker_turn_s=worker_turn_s,
-        overrun={regime: busy.overrun(*taking) for regime, busy in now.items()},
+        overrun={regime: overruns_of(several, *taking) for regime, several in now.items()},
         restart_s=restart_s,
         machine=facts(),
         **ways,
@@ -133,7 +133,8 @@ def calibrate_again(
     singles = ("accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s")
     costs: dict[str, Any] = {name: float(now * getattr(known, name)) for name in singles}
     overrun = {
-        regime: tuple((now * np.array(spread)).tolist()) for regime, spread in known.overrun.items()
+        regime: {rate: tuple((now * np.array(of)).tolist()) for rate, of in of_rate.items()}
+        for regime, of_rate in known.overrun.items()
     }
     ways["before"] = _less(ways["before"], sum(costs.values()))
     ways["is_quiet"] &= known.is_quiet
@@ -158,38 +159,51 @@ def calibrate_node(
         each request; `overrun` is the same in all regimes, since the scheduling is what it is.
     """
     say("calibrating: Node.js compiles")
-    cluster = Cluster(SPARSE_WORKERS, discipline="event_loop")
-    with node_cluster(cluster.workers, scheduling) as peer:
-
-        @undisturbed
-        def run(workload: Workload) -> MeasuredRun:
-            return measure_against(
-                workload, peer.url, policies.NodeCluster(), cluster, pids=peer.pids
-            )
-
+    with ExitStack() as peers:
+        nodes = {
+            workers: peers.enter_context(node_cluster(workers, scheduling))
+            for workers in BUSY_LOADS
+        }
         master_s = 0.0
         if scheduling == "rr":
             say("calibrating: a busy master")
-            master_s, _ = master_time(flood_of(0.1 * seconds, 0.0), peer.address, peer.master)
-        return _without_asking(run, run, seconds, say, cluster.workers, master_s)
+            flooded = nodes[SPARSE_WORKERS]
+            master_s, _ = master_time(flood_of(0.1 * seconds, 0.0), flooded.address, flooded.master)
+        runs = {workers: _node(peer, workers) for workers, peer in nodes.items()}
+        return _without_asking(runs, seconds, say, master_s)
+
+
+def _node(peer: Peer, workers: int) -> Runner:
+    """Return what measures a workload with a Node.js cluster."""
+    cluster = Cluster(workers, discipline="event_loop")
+    return undisturbed(
+        lambda workload: measure_against(
+            workload, peer.url, policies.NodeCluster(), cluster, pids=peer.pids
+        )
+    )
+
+
+def _servers(policy: Policy, mode: str) -> dict[int, Runner]:
+    """Return what measures a workload with our own server, for each number of workers."""
+    return {workers: measured(policy, workers, mode) for workers in BUSY_LOADS}
 
 
 def _without_asking(
-    run_busy: Runner,
-    run_sparse: Runner,
+    runs: Mapping[int, Runner],
     seconds: float,
     say: Callable[[str], None],
-    busy_workers: int = BUSY_WORKERS,
     master_s: float = 0.0,
 ) -> Calibration:
     """Measure what can be seen without asking a master, with what runs a workload."""
-    say("calibrating: a busy worker")
-    busy = busy_worker(run_busy, 0.3 * seconds, busy_workers)
+    say("calibrating: busy workers")
+    found = busy_workers(runs, 0.3 * seconds)
     say("calibrating: requests that find an idle worker")
-    ways = idle_worker(run_sparse, 0.6 * seconds)
+    ways = idle_worker(runs[SPARSE_WORKERS], 0.6 * seconds)
+    overtaking = float(np.mean([busy.overtaking for busy in found]))
     setup_s = SETUP * master_s
-    ways["before"] = _less(ways["before"], master_s + busy.overtaking * setup_s)
-    ways["is_quiet"] &= busy.is_quiet
+    ways["before"] = _less(ways["before"], master_s + overtaking * setup_s)
+    ways["is_quiet"] &= all(busy.is_quiet for busy in found)
+    overrun = overruns_of([busy.when(ways["making"]) for busy in found])
     return Calibration(
         accept_s=0.0,
         dispatch_s=master_s,
@@ -197,8 +211,8 @@ def _without_asking(
         worker_accept_s=0.0,
         worker_turn_s=0.0,
         worker_setup_s=setup_s,
-        setup_share=busy.overtaking if setup_s > 0.0 else 0.0,
-        overrun=dict.fromkeys(REGIMES, busy.when(ways["making"]).overrun()),
+        setup_share=overtaking if setup_s > 0.0 else 0.0,
+        overrun=dict.fromkeys(REGIMES, overrun),
         restart_s=0.0,
         machine=facts(),
         **ways,

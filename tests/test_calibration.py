@@ -28,9 +28,9 @@ COSTS = Calibration(
     worker_accept_s=40e-6,
     worker_turn_s=60e-6,
     overrun={
-        "queued": (2e-4, 3e-4, 4e-4),
-        "acknowledged": (4e-4, 4e-4),
-        "held": (8e-4, 9e-4, 1e-3),
+        "queued": {100.0: (2e-4, 3e-4, 4e-4)},
+        "acknowledged": {100.0: (4e-4, 4e-4)},
+        "held": {100.0: (8e-4, 9e-4, 1e-3)},
     },
     before={100.0: (1e-4, 2e-4, 9e-4)},
     rest={100.0: (3e-4, 5e-4)},
@@ -41,7 +41,7 @@ COSTS = Calibration(
 
 def fixed(overrun: float, before: tuple[float, float], rest: float, *costs: float) -> Calibration:
     """Costs that do not vary."""
-    spreads = dict.fromkeys(REGIMES, (overrun, overrun))
+    spreads = {regime: {1.0: (overrun, overrun)} for regime in REGIMES}
     accept, dispatch, taken, turn = costs or (0.0, 0.0, 0.0, 0.0)
     return Calibration(
         accept, dispatch, 0.0, taken, turn, spreads, {1.0: before}, {1.0: (rest, rest)}, 0.1
@@ -66,26 +66,32 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
     [
         ("no json", "is not a calibration .*write one with: live calibrate"),
         ("[1]", "is not a calibration"),
-        (json.dumps({"version": 4, "accept_s": 1.0}), "is not a calibration"),
-        (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 4"),
+        (json.dumps({"version": 5, "accept_s": 1.0}), "is not a calibration"),
+        (json.dumps({"version": 9, **vars(COSTS)}), "has version 9, and this lbsim reads 5"),
         (
-            json.dumps({"version": 4, **vars(COSTS), "accept_s": -1.0}),
+            json.dumps({"version": 5, **vars(COSTS), "accept_s": -1.0}),
             "accept_s = -1 must be finite",
         ),
         (
-            json.dumps({"version": 4, **vars(COSTS), "rest": {"100": [2, 1]}}),
+            json.dumps({"version": 5, **vars(COSTS), "rest": {"100": [2, 1]}}),
             "rest, 100/s is not an ascending",
         ),
         (
-            json.dumps({"version": 4, **vars(COSTS), "rest": {"7": [1, 2]}}),
+            json.dumps({"version": 5, **vars(COSTS), "rest": {"7": [1, 2]}}),
             "both need the same ones",
         ),
         (
-            json.dumps({"version": 4, **vars(COSTS), "making": {"7": 1e-4}}),
+            json.dumps(
+                {"version": 5, **vars(COSTS), "overrun": {regime: {} for regime in REGIMES}}
+            ),
+            "overrun is of no rate",
+        ),
+        (
+            json.dumps({"version": 5, **vars(COSTS), "making": {"7": 1e-4}}),
             r"making is of the rates 7.0, before of 100.0",
         ),
         (
-            json.dumps({"version": 4, **vars(COSTS), "levels": [0.0]}),
+            json.dumps({"version": 5, **vars(COSTS), "levels": [0.0]}),
             "making and levels = 0 must be",
         ),
     ],
@@ -146,7 +152,7 @@ def test_a_request_that_waits_pays_for_where_it_waits():
     workload = Workload.from_arrays([0.0, 0.0], [0.01, 0.01])
     for policy in (policies.RoundRobin(), policies.CentralQueue()):
         second = COSTS.predict(workload, policy, cluster, replays=50).latency[:, 1]
-        spread = COSTS.overrun[regime_of(policy, cluster)]
+        spread = COSTS.overrun[regime_of(policy, cluster)][100.0]
         before = np.mean(COSTS.before[100.0])
         # It begins when the first one's work and overrun are over (all its costs included).
         expected = (
@@ -190,8 +196,21 @@ def test_the_way_is_that_of_the_workload_s_rate():
         assert outside == pytest.approx(expected, rel=1e-2)
 
 
+def test_workers_are_more_in_each_other_s_way_the_more_requests_come():
+    overrun = {regime: {10.0: (1e-3, 1e-3), 1000.0: (5e-3, 5e-3)} for regime in REGIMES}
+    costs = replace(NOTHING, overrun=overrun)
+    cluster = Cluster(2)
+    for rate, expected in ((1.0, 1e-3), (100.0, 3e-3), (9999.0, 5e-3)):
+        workload = Workload.from_arrays(np.arange(501) / rate, np.full(501, 1e-9))
+        _, costly, _ = costs.perturb(workload, 1, cluster)
+        assert costly.overhead_s == pytest.approx(expected, rel=1e-2)
+    assert costs.apply(cluster).overhead_s == pytest.approx(1e-3)
+    assert costs.apply(cluster, rate=1e6).overhead_s == pytest.approx(5e-3)
+
+
 def test_own_overrun_delays_those_behind_and_not_oneself():
-    costs = replace(NOTHING, overrun=dict.fromkeys(REGIMES, (0.0, 0.02)), rest={1.0: (0.01, 0.01)})
+    overrun = {regime: {1.0: (0.0, 0.02)} for regime in REGIMES}
+    costs = replace(NOTHING, overrun=overrun, rest={1.0: (0.01, 0.01)})
     one = Workload.from_arrays(np.arange(20) * 10.0, np.full(20, 0.1))
     cluster = Cluster(1, discipline="event_loop")
     latency = costs.predict(one, policies.RoundRobin(), cluster, replays=3).latency
@@ -248,7 +267,10 @@ def test_calibrations_are_pooled():
         COSTS,
         accept_s=50e-6,
         before={100.0: (3e-4, 4e-4, 11e-4)},
-        overrun={name: tuple(2 * v for v in spread) for name, spread in COSTS.overrun.items()},
+        overrun={
+            name: {100.0: tuple(2 * v for v in of_rate[100.0])}
+            for name, of_rate in COSTS.overrun.items()
+        },
         levels=(0.9, 1.1),
         making={100.0: 60e-6},
     )
@@ -256,7 +278,7 @@ def test_calibrations_are_pooled():
     assert both.making[100.0] == pytest.approx(50e-6)
     assert both.accept_s == pytest.approx(40e-6)
     assert both.before[100.0] == pytest.approx((2e-4, 3e-4, 10e-4))
-    assert both.overrun["acknowledged"] == pytest.approx((6e-4, 6e-4))
+    assert both.overrun["acknowledged"][100.0] == pytest.approx((6e-4, 6e-4))
     assert len(both.levels) == 3
     assert both.levels[0] < both.levels[1] < both.levels[2]
     assert np.average(both.levels, weights=[2, 1, 1]) == pytest.approx(1.0)
@@ -264,8 +286,10 @@ def test_calibrations_are_pooled():
     assert both.is_quiet
     assert not Calibration.pooled([COSTS, replace(COSTS, is_quiet=False)]).is_quiet
     other = replace(COSTS, before={7.0: (0.0, 1.0)}, rest={7.0: (0.0, 1.0)})
-    with pytest.raises(InputError, match="different rates"):
-        Calibration.pooled([COSTS, other])
+    crowded = replace(COSTS, overrun={regime: {7.0: (0.0, 1.0)} for regime in REGIMES})
+    for each in (other, crowded):
+        with pytest.raises(InputError, match="different rates"):
+            Calibration.pooled([COSTS, each])
 
 
 def test_jitter_lets_nobody_overtake():

@@ -10,10 +10,11 @@ from lbsim.spread import value_at_rate
 from lbsim.workload import Workload
 from live.experiments.common import COLD, SURELY_S, WORKS, Runner, by_worker, spread_of
 
-__all__ = ["BUSY_WORKERS", "Busy", "busy_worker", "overtaking_of"]
+__all__ = ["BUSY_LOADS", "Busy", "busy_workers", "overruns_of", "overtaking_of"]
 
-BUSY_WORKERS = 4
-BUSY_LOAD = 0.9
+BUSY_LOADS = {4: 0.9, 8: 0.8}
+"""Of how many workers, at which load. More of them are more in each other's way."""
+
 USUAL = 0.98  # the share of busy times that tell what a turn costs; the others were disturbed
 
 
@@ -65,11 +66,26 @@ class Busy:
         return spread_of(self.cost - each * self.found - turn * (self.found > 0))
 
 
-def busy_worker(run: Runner, seconds: float, workers: int = BUSY_WORKERS) -> Busy:
-    """Look at requests that had to wait at busy workers."""
+def busy_workers(runs: Mapping[int, Runner], seconds: float) -> list[Busy]:
+    """Look at as many requests at each of some numbers of workers, in about this time."""
+    rates = {
+        workers: load * workers / float(np.mean(WORKS)) for workers, load in BUSY_LOADS.items()
+    }
+    n = max(100, int(seconds / sum(1.0 / rate for rate in rates.values())))
+    return [_look_at(runs[workers], n, rate) for workers, rate in rates.items()]
+
+
+def overruns_of(
+    several: list[Busy], each: float = 0.0, turn: float = 0.0
+) -> dict[float, tuple[float, ...]]:
+    """Return the spreads of what is left of a request's costs, by rate."""
+    return {busy.rate: busy.overrun(each, turn) for busy in several}
+
+
+def _look_at(run: Runner, n: int, rate: float) -> Busy:
+    """Look at `n` requests that come at this rate, of which some had to wait."""
     rng = np.random.default_rng(1)
-    rate = BUSY_LOAD * workers / float(np.mean(WORKS))
-    n = COLD + max(100, int(seconds * rate))
+    n += COLD
     works = rng.permutation(np.resize(WORKS, n))
     arrival = np.cumsum(rng.exponential(1.0 / rate, n))
     seen = run(Workload.from_arrays(arrival, works, name="busy"))
