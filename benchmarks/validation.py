@@ -6,11 +6,12 @@ before anything was measured. Every policy is measured once in every cell, real 
 kernel's own choices too; then the policies that look at load once more with ten further seeds, to
 see a bias that a single run cannot show.
 
-The machine is calibrated again before and after every few runs, and these are predicted with the
-mean of the two; what of a calibration was disturbed by others is repeated, and where that did not
-help the runs count as noisy themselves. What the kernel chose by a hash with a secret
-cannot be predicted: the recorded choices are replayed. Calibrations are kept, and how long the load
-generator took to make sockets during each run, so that ``--again`` can predict all runs anew, with
+The machine is calibrated again after every few runs, and these are predicted with the mean of the
+latest calibrations during which nobody else took the processors: how slow the machine was in each
+run is known from the load generator, so a calibration need not be of the same minute, and several
+of them know better by how much the machine differs beside that. What the kernel chose by a hash
+with a secret cannot be predicted: the recorded choices are replayed. Calibrations are kept, and how
+long making sockets took during each run, so that ``--again`` can predict all runs anew, with
 whatever the simulator or the calibration's use of its figures has become since; of runs that were
 made before they were kept it knows nothing.
 
@@ -29,9 +30,9 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,9 @@ SINCE = dict.fromkeys((*BLIND, "reuseport"), 4) | dict.fromkeys(AWARE, 9) | {"sh
 REVISION = 12
 FEW = 390.0  # requests a second
 BATCH = 4  # runs between two calibrations, of what is calibrated alike
+LATEST = 6  # quiet calibrations that runs are predicted with, if there are so many
+FEWEST = 2  # with fewer the runs count as noisy
+ATTEMPTS = 3  # at these
 REQUESTS = 5000
 REPLAYS = 200
 SEED = 20260101
@@ -187,7 +191,6 @@ def main() -> None:
 
 def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
     """Make runs until the time is over."""
-    known: Kept | None = None
     for attempt in range(2):
         done = {row["name"]: row for row in read(out)}
         open_jobs = [
@@ -203,15 +206,18 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
             open_jobs = [job for job in open_jobs if job not in batch]
             if time.monotonic() + sum(map(takes, batch)) > until:
                 return
-            if known is None or known.side != alike:
-                known = kept(alike, realtime, patience_s, out)
+            for _ in range(ATTEMPTS):
+                if len(latest(calibrations(out), alike)) >= FEWEST - 1:
+                    break
+                calibrate_anew(alike, realtime, patience_s, out)
             runs = []
             for job in batch:
                 wait_for_quiet(patience_s)
                 runs.append((job, measured(job, realtime)))
-            earlier, known = known, kept(alike, realtime, patience_s, out)
+            newest = calibrate_anew(alike, realtime, patience_s, out)
+            known = latest(calibrations(out), alike)
             for job, run in runs:
-                report(compared(job, run, (earlier, known), realtime), out)
+                report(compared(job, run, known or [newest], realtime), out)
 
 
 def takes(job: Job) -> float:
@@ -224,17 +230,9 @@ def side(policy: str) -> str:
     return policy if policy in (*NODES, *KERNEL) else "pass"
 
 
-def calibrated(side: str, realtime: bool) -> Calibration:
-    """Measure what it costs now, if possible while nobody takes the processors."""
-    with before_others(realtime):
-        if side in NODES:
-            return calibrate_node(NODES[side], 10.0)
-        return calibrate(10.0, mode=side)
-
-
 @dataclass(frozen=True)
 class Kept:
-    """A calibration as it is in the file; its name is of its side and the time."""
+    """A calibration as it is in the file; its name is of its side and of when it was made."""
 
     name: str
     costs: Calibration
@@ -245,19 +243,42 @@ class Kept:
         return self.name.rpartition(" ")[0]
 
 
-def kept(side: str, realtime: bool, patience_s: float, out: Path) -> Kept:
-    """Calibrate, and keep it with as many digits as mean anything."""
-    until = time.monotonic() + patience_s
-    while True:
-        wait_for_quiet(patience_s)
-        costs = calibrated(side, realtime)
-        if costs.is_quiet or time.monotonic() > until:
-            break
+def calibrate_anew(side: str, realtime: bool, patience_s: float, out: Path) -> Kept:
+    """Measure what it costs now, and keep it with as many digits as mean anything."""
+    wait_for_quiet(patience_s)
+    with before_others(realtime):
+        if side in NODES:
+            costs = calibrate_node(NODES[side], 10.0)
+        else:
+            costs = calibrate(10.0, mode=side)
+    if realtime:  # who runs before others need not care that they wait
+        costs = replace(costs, is_quiet=True)
     name = f"{side} {time.time():.0f}"
     text = json.dumps({"name": name, "calibration": rounded(json.loads(costs.to_json()))})
     with gzip.open(out / CALIBRATIONS, "at", encoding="utf-8") as file:
         file.write(text + "\n")
     return as_kept(text)
+
+
+def calibrations(out: Path) -> list[Kept]:
+    """Return those that were kept, in the order in which they were made."""
+    path = out / CALIBRATIONS
+    if not path.exists():
+        return []
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [as_kept(line) for line in file]
+
+
+def latest(known: Sequence[Kept], side: str) -> list[Kept]:
+    """Return the latest quiet calibrations of a side that are like the last one."""
+    alike = [each for each in known if each.side == side]
+    return [
+        each
+        for each in alike
+        if each.costs.is_quiet
+        and each.costs.machine == alike[-1].costs.machine
+        and each.costs.rates() == alike[-1].costs.rates()
+    ][-LATEST:]
 
 
 def as_kept(line: str) -> Kept:
@@ -306,9 +327,7 @@ def measured(job: Job, realtime: bool) -> MeasuredRun:
         return measure(workload, policy, cluster, mode=mode, seed=job.seed)
 
 
-def compared(
-    job: Job, run: MeasuredRun, known: tuple[Kept, Kept], realtime: bool
-) -> dict[str, Any]:
+def compared(job: Job, run: MeasuredRun, known: Sequence[Kept], realtime: bool) -> dict[str, Any]:
     """Compare a run with its prediction."""
     workload, cluster = run.workload, run.cluster
     policy = Recorded(run.worker.copy()) if job.policy == "reuseport" else run.policy
@@ -319,7 +338,7 @@ def compared(
     # Who runs before others need not care that they wait.
     is_quiet = run.disturbance.is_quiet or realtime
     is_stolen = run.disturbance.steal > STEAL_LIMIT
-    were_quiet = all(each.costs.is_quiet for each in known) or realtime
+    were_quiet = sum(each.costs.is_quiet for each in known) >= FEWEST
     pair = Pair(job.policy, bare, prediction, run)
     table = pair.quantiles(job.seed).set_index("quantile")
     keep = ["measured", "simulated", "low", "high", "inside", "ratio", "ratio_low", "ratio_high",
@@ -367,11 +386,7 @@ def each_request(parts: list[float]) -> np.ndarray:
 
 def predicted_again(out: Path) -> Iterator[dict[str, Any]]:
     """Return the runs whose calibrations are known, with the predictions that are made now."""
-    path = out / CALIBRATIONS
-    known: dict[str, Calibration] = {}
-    if path.exists():
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            known = {each.name: each.costs for each in map(as_kept, file)}
+    known = {each.name: each.costs for each in calibrations(out)}
     for row in read(out):
         if "calibrations" not in row or row["policy"] == "reuseport":  # whose choices are not known
             continue

@@ -230,11 +230,7 @@ class Calibration:
             by how much the machine changes between them.
         """
         first = calibrations[0]
-        rates = [
-            [set(of) for of in (each.before, *(each.overrun[name] for name in REGIMES))]
-            for each in calibrations
-        ]
-        if any(of != rates[0] for of in rates):
+        if any(each.rates() != first.rates() for each in calibrations):
             raise InputError(
                 "Calibration.pooled: these calibrations are of different rates; "
                 "measure them again with: live calibrate"
@@ -268,6 +264,10 @@ class Calibration:
             ),
             is_quiet=all(each.is_quiet for each in calibrations),
         )
+
+    def rates(self) -> list[set[float]]:
+        """Return at which rates it was measured: the ways, and the overrun in each regime."""
+        return [set(of) for of in (self.before, *(self.overrun[name] for name in REGIMES))]
 
     def _level(self) -> float:
         """Return one number for how slow the machine was, beside what `making` says of it."""

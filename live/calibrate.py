@@ -11,10 +11,10 @@ explained:
   their worker had done with the one before, the time between the two ends, less the work, is what a
   request occupies a worker beyond its work. That depends on whether its worker's loop found it in a
   turn between the two, and how many it found: a part for such a turn, a part for each connection
-  found (least squares), and what remains is `overrun`. Once with the requests waiting at the worker, once with acknowledgements,
-  and once with the requests held by the master, which must hear of each end before it hands over
-  the next. Of Node.js's workers, which acknowledge a connection before they set it up, also how
-  often the next was accepted before the handler of this one ran.
+  found (least squares), and what remains is `overrun`. Once with the requests waiting at the
+  worker, once with acknowledgements, and once with the requests held by the master, which must hear
+  of each end before it hands over the next. Of Node.js's workers, which acknowledge a connection
+  before they set it up, also how often the next was accepted before the handler of this one ran.
 - *flood*: trivial requests faster than the master can take them, so that it is never woken for a
   single one, to see its processor time, of which the kernel keeps the account
   (/proc/PID/schedstat).

@@ -1,33 +1,29 @@
 """Every policy, simulated and measured on the same requests."""
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from lbsim import stats
 from lbsim.calibration import Calibration
 from lbsim.client import Client
 from lbsim.cluster import Cluster
 from lbsim.errors import InputError
-from lbsim.policies import NodeCluster, NodeSchedNone, SharedAccept
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
-from live.calibrate import calibrate, calibrate_again, calibrate_node
+from live.calibrate import calibrate, calibrate_again
+from live.lab.bench import CALIBRATE_S, Bench, Teller
 from live.lab.pair import LEAST, Pair
 from live.machine import Disturbance, Watch
-from live.measured import MeasuredRun
-from live.measuring import measure, measure_against
 from live.options import check_policy
-from live.peers import node_cluster
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from lbsim.workload import Workload
 
-__all__ = ["REPLAYS", "Study", "Teller", "requests_for", "study"]
+__all__ = ["REPLAYS", "Study", "requests_for", "study"]
 
 REPLAYS = 200
 """Simulated replays of each policy."""
@@ -35,24 +31,11 @@ REPLAYS = 200
 OVERHEAD_S = 2.0
 """About how long a measured run takes beside its requests: a server starts and stops."""
 
-CALIBRATE_S = 6.0
-"""How long a calibration within a study measures, and about as long again it starts and stops."""
-
 AGAIN_S = 3.0
-"""How long it is repeated for afterwards."""
+"""How long a calibration is repeated for afterwards."""
 
 SIMULATED = 0.2
 """Share of a budget for simulating."""
-
-
-class Teller(Protocol):
-    """Hears how a study goes on."""
-
-    def stage(self, text: str) -> None:
-        """Something else begins."""
-
-    def progress(self, done: int, total: int) -> None:
-        """So many requests of the present run are over."""
 
 
 class _Silent:
@@ -257,82 +240,44 @@ def study(
     }
     given = calibration
     calibrations = [calibrate(CALIBRATE_S, say=teller.stage) if given is None else given]
-    measured: dict[str, MeasuredRun] = {}
-    peers: dict[str, dict[str, MeasuredRun]] = {}
-    node_costs: dict[str, Calibration] = {}
-    pairs: list[Pair] = []
-    is_complete = True
-    notes: list[str] = []
-
-    def count(done: int) -> None:
-        teller.progress(done, len(workload))
-
-    def keep(run: MeasuredRun) -> MeasuredRun | None:
-        nonlocal is_complete
-        is_complete = is_complete and run.replay.is_complete
-        return run if int((run.outcome == 0).sum()) >= LEAST else None
-
-    others: dict[str, MeasuredRun] = {}
+    bench = Bench(workload, cluster, client, busy, seed, teller)
     try:
-        if against is not None:
-            teller.stage(f"measuring {against}")
-            first = next(iter(policies.values()))
-            run = keep(
-                measure_against(workload, against, first, cluster, client=client, progress=count)
-            )
-            if run is not None:
-                others[against] = run
+        others = {} if against is None else bench.server(against, next(iter(policies.values())))
         for name, policy in policies.items():
-            if not is_complete:
+            is_enough = bench.policy(name, policy, others)
+            if node and is_enough and bench.is_complete:
+                bench.node(name, policy)
+            if not is_enough or not bench.is_complete:
                 break
-            teller.stage(f"{name}: measuring {len(workload):,} requests")
-            run = keep(
-                measure(
-                    workload, policy, cluster, seed=seed, client=client, busy=busy, progress=count
-                )
-            )
-            if run is None:
-                break
-            measured[name], peers[name] = run, dict(others)
-            scheduling = _scheduling(policy, cluster) if node and is_complete else None
-            if scheduling is not None and shutil.which("node") is None:
-                notes.append("There is no node on this machine, so its own curve is missing.")
-            elif scheduling is not None:
-                teller.stage("measuring real Node")
-                model = NodeCluster() if scheduling == "rr" else NodeSchedNone()
-                theirs, run = _node(workload, model, cluster, client, scheduling, count)
-                if keep(run) is not None:
-                    peers[name][theirs] = run
-                    node_costs[theirs] = calibrate_node(
-                        scheduling, CALIBRATE_S / 2, say=teller.stage
-                    )
-        if given is None and is_complete:
+        if given is None and bench.is_complete:
             # Once more, to know by how much the machine changes.
             calibrations.append(calibrate_again(calibrations[0], AGAIN_S, say=teller.stage))
     except KeyboardInterrupt:
-        is_complete = False
+        bench.is_complete = False
     calibration = Calibration.pooled(calibrations)
+    pairs: list[Pair] = []
     try:
-        for name, run in measured.items():
+        for name, run in bench.runs.items():
             teller.stage(f"{name}: simulating {replays} replays")
-            seen = {"live": run, **peers[name]}
+            seen = {"live": run, **bench.peers[name]}
             predictions = {
                 server: costs.predict(
                     workload, seen[server].policy, cluster, replays=replays, seed=seed,
                     jitter_seed=seed, client=client, seconds=seconds, making=seen[server].making,
                 )
-                for server, costs in {"live": calibration, **node_costs}.items()
+                for server, costs in {"live": calibration, **bench.node_costs}.items()
                 if server in seen
             }  # fmt: skip
             prediction = predictions.pop("live")
-            pairs.append(Pair(name, bare[name], prediction, run, peers[name], predictions))
+            pairs.append(Pair(name, bare[name], prediction, run, bench.peers[name], predictions))
     except KeyboardInterrupt:
-        is_complete = False
+        bench.is_complete = False
     if not pairs:
         raise InputError("stopped before the first policy was measured; nothing was written")
     return Study(
-        workload, cluster, calibration, pairs, seed, watch.look(), is_complete, busy, notes
-    )
+        workload, cluster, calibration, pairs, seed, watch.look(), bench.is_complete, busy,
+        bench.notes,
+    )  # fmt: skip
 
 
 def requests_for(budget_s: float, rate: float, runs: int, calibrations: float) -> int:
@@ -368,30 +313,6 @@ def _check(policies: Mapping[str, Policy]) -> None:
         raise InputError("there are 0 policies to study; give at least 1")
     for policy in policies.values():
         check_policy(policy)
-
-
-def _scheduling(policy: Policy, cluster: Cluster) -> str | None:
-    """Return which of Node.js's schedulings to hold beside a policy, if it can be measured."""
-    if set(cluster.speeds) != {1.0} or cluster.faults.schedule:
-        return None
-    return {NodeCluster: "rr", SharedAccept: "none"}.get(type(policy))
-
-
-def _node(
-    workload: "Workload",
-    policy: Policy,
-    cluster: Cluster,
-    client: Client | None,
-    scheduling: str,
-    count: Callable[[int], None],
-) -> tuple[str, MeasuredRun]:
-    """Measure Node.js's cluster; return its name too."""
-    with node_cluster(cluster.workers, scheduling) as peer:
-        name = f"Node {peer.version} {'SCHED_RR' if scheduling == 'rr' else 'SCHED_NONE'}"
-        run = measure_against(
-            workload, peer.url, policy, cluster, pids=peer.pids, client=client, progress=count
-        )
-    return name, run
 
 
 def _concat(tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
