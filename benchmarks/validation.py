@@ -89,6 +89,7 @@ SINCE = dict.fromkeys((*BLIND, "reuseport"), 4) | dict.fromkeys(AWARE, 9) | {"sh
 REVISION = 12
 FEW = 390.0  # requests a second
 BATCH = 4  # runs between two calibrations, of what is calibrated alike
+CALIBRATE_S = 20.0
 LATEST = 6  # quiet calibrations that runs are predicted with, if there are so many
 FEWEST = 2  # with fewer the runs count as noisy
 ATTEMPTS = 3  # at these
@@ -222,7 +223,7 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
 
 def takes(job: Job) -> float:
     """Return about how many seconds a run needs, its part of the calibrations included."""
-    return REQUESTS * MEAN_S / job.workers / job.load + 10.0
+    return REQUESTS * MEAN_S / job.workers / job.load + CALIBRATE_S
 
 
 def side(policy: str) -> str:
@@ -246,11 +247,12 @@ class Kept:
 def calibrate_anew(side: str, realtime: bool, patience_s: float, out: Path) -> Kept:
     """Measure what it costs now, and keep it with as many digits as mean anything."""
     wait_for_quiet(patience_s)
+    seed = len(calibrations(out))
     with before_others(realtime):
         if side in NODES:
-            costs = calibrate_node(NODES[side], 10.0)
+            costs = calibrate_node(NODES[side], CALIBRATE_S, seed=seed)
         else:
-            costs = calibrate(10.0, mode=side)
+            costs = calibrate(CALIBRATE_S, mode=side, seed=seed)
     if realtime:  # who runs before others need not care that they wait
         costs = replace(costs, is_quiet=True)
     name = f"{side} {time.time():.0f}"

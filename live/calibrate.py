@@ -53,7 +53,10 @@ SETUP = 1.5  # of the primary's time for the next: surely longer, if it has noth
 
 
 def calibrate(
-    seconds: float = 12.0, mode: str = "pass", say: Callable[[str], None] = lambda _: None
+    seconds: float = 12.0,
+    mode: str = "pass",
+    say: Callable[[str], None] = lambda _: None,
+    seed: int = 1,
 ) -> Calibration:
     """Measure what a master and workers cost on this machine.
 
@@ -66,16 +69,19 @@ def calibrate(
         and nothing but `overrun` and the ways is measured.
     say : callable, optional
         Is told what is being done.
+    seed : int, default 1
+        Of the experiments' arrivals and work. Calibrations to be pooled should each have their own.
 
     Returns
     -------
     Calibration
     """
+    rng = np.random.default_rng(seed)
     if mode in ("shared", "reuseport"):
-        return _without_asking(_servers(policies.SharedAccept(), mode), seconds / 2, say)
+        return _without_asking(_servers(policies.SharedAccept(), mode), seconds / 2, rng, say)
     say("calibrating: busy workers")
     found = {
-        regime: busy_workers(_servers(policy, mode), 0.2 * seconds)
+        regime: busy_workers(_servers(policy, mode), 0.2 * seconds, rng)
         for regime, policy in REGIME_POLICIES.items()
     }
     say("calibrating: a busy master")
@@ -84,7 +90,7 @@ def calibrate(
     restart_s = _restart()
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
-    ways = idle_worker(least, 0.45 * seconds)
+    ways = idle_worker(least, 0.45 * seconds, rng)
     now = {
         regime: [busy.when(ways["making"]) for busy in several] for regime, several in found.items()
     }
@@ -110,6 +116,7 @@ def calibrate_again(
     seconds: float = 3.0,
     mode: str = "pass",
     say: Callable[[str], None] = lambda _: None,
+    seed: int = 2,
 ) -> Calibration:
     """Measure the ways of requests anew; all other figures are `known`.
 
@@ -117,7 +124,7 @@ def calibrate_again(
     ----------
     known : Calibration
     seconds : float, default 3
-    mode, say
+    mode, say, seed
         As for `calibrate`.
 
     Returns
@@ -127,7 +134,7 @@ def calibrate_again(
     """
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
-    ways = idle_worker(least, seconds)
+    ways = idle_worker(least, seconds, np.random.default_rng(seed))
     # What is not measured again follows how long making a socket takes, as in a prediction.
     now = np.mean([ways["making"][rate] / known.making[rate] for rate in known.making] or [1.0])
     singles = ("accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s")
@@ -142,7 +149,10 @@ def calibrate_again(
 
 
 def calibrate_node(
-    scheduling: str, seconds: float = 6.0, say: Callable[[str], None] = lambda _: None
+    scheduling: str,
+    seconds: float = 6.0,
+    say: Callable[[str], None] = lambda _: None,
+    seed: int = 1,
 ) -> Calibration:
     """Measure what Node.js's cluster costs on this machine, as far as its clients can see it.
 
@@ -150,7 +160,8 @@ def calibrate_node(
     ----------
     scheduling : {"rr", "none"}
     seconds : float, default 6
-    say : callable, optional
+    say, seed
+        As for `calibrate`.
 
     Returns
     -------
@@ -170,7 +181,7 @@ def calibrate_node(
             flooded = nodes[SPARSE_WORKERS]
             master_s, _ = master_time(flood_of(0.1 * seconds, 0.0), flooded.address, flooded.master)
         runs = {workers: _node(peer, workers) for workers, peer in nodes.items()}
-        return _without_asking(runs, seconds, say, master_s)
+        return _without_asking(runs, seconds, np.random.default_rng(seed), say, master_s)
 
 
 def _node(peer: Peer, workers: int) -> Runner:
@@ -191,14 +202,15 @@ def _servers(policy: Policy, mode: str) -> dict[int, Runner]:
 def _without_asking(
     runs: Mapping[int, Runner],
     seconds: float,
+    rng: np.random.Generator,
     say: Callable[[str], None],
     master_s: float = 0.0,
 ) -> Calibration:
     """Measure what can be seen without asking a master, with what runs a workload."""
     say("calibrating: busy workers")
-    found = busy_workers(runs, 0.3 * seconds)
+    found = busy_workers(runs, 0.3 * seconds, rng)
     say("calibrating: requests that find an idle worker")
-    ways = idle_worker(runs[SPARSE_WORKERS], 0.6 * seconds)
+    ways = idle_worker(runs[SPARSE_WORKERS], 0.6 * seconds, rng)
     overtaking = float(np.mean([busy.overtaking for busy in found]))
     setup_s = SETUP * master_s
     ways["before"] = _less(ways["before"], master_s + overtaking * setup_s)

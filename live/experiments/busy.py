@@ -8,7 +8,7 @@ from scipy.optimize import nnls
 
 from lbsim.spread import value_at_rate
 from lbsim.workload import Workload
-from live.experiments.common import COLD, SURELY_S, WORKS, Runner, by_worker, spread_of
+from live.experiments.common import COLD, SURELY_S, WORKS, Runner, by_worker, gaps_of, spread_of
 
 __all__ = ["BUSY_LOADS", "Busy", "busy_workers", "overruns_of", "overtaking_of"]
 
@@ -66,13 +66,15 @@ class Busy:
         return spread_of(self.cost - each * self.found - turn * (self.found > 0))
 
 
-def busy_workers(runs: Mapping[int, Runner], seconds: float) -> list[Busy]:
+def busy_workers(
+    runs: Mapping[int, Runner], seconds: float, rng: np.random.Generator
+) -> list[Busy]:
     """Look at as many requests at each of some numbers of workers, in about this time."""
     rates = {
         workers: load * workers / float(np.mean(WORKS)) for workers, load in BUSY_LOADS.items()
     }
     n = max(100, int(seconds / sum(1.0 / rate for rate in rates.values())))
-    return [_look_at(runs[workers], n, rate) for workers, rate in rates.items()]
+    return [_look_at(runs[workers], n, rate, rng) for workers, rate in rates.items()]
 
 
 def overruns_of(
@@ -82,12 +84,11 @@ def overruns_of(
     return {busy.rate: busy.overrun(each, turn) for busy in several}
 
 
-def _look_at(run: Runner, n: int, rate: float) -> Busy:
+def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy:
     """Look at `n` requests that come at this rate, of which some had to wait."""
-    rng = np.random.default_rng(1)
     n += COLD
     works = rng.permutation(np.resize(WORKS, n))
-    arrival = np.cumsum(rng.exponential(1.0 / rate, n))
+    arrival = np.cumsum(gaps_of(rate, n, rng))
     seen = run(Workload.from_arrays(arrival, works, name="busy"))
     rows = seen.record.handovers
     costs, founds, overtaking = [], [], []

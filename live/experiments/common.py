@@ -17,6 +17,7 @@ __all__ = [
     "WORKS",
     "Runner",
     "by_worker",
+    "gaps_of",
     "measured",
     "spread_of",
     "undisturbed",
@@ -48,6 +49,15 @@ def undisturbed(run: Runner) -> Runner:
         return found
 
     return until_quiet
+
+
+def gaps_of(rate: float, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Return gaps of a Poisson process, of which a short experiment gets the usual ones.
+
+    The law's quantiles in random order: so it has the rate that it is meant to have, where drawn
+    gaps of some hundred requests would be off by some hundredths.
+    """
+    return rng.permutation(-np.log1p(-(np.arange(n) + 0.5) / n)) / rate
 
 
 def by_worker(rows: Handovers) -> list[np.ndarray]:

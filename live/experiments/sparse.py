@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from lbsim.workload import Workload
-from live.experiments.common import COLD, SURELY_S, WORKS, Runner, by_worker, spread_of
+from live.experiments.common import COLD, SURELY_S, WORKS, Runner, by_worker, gaps_of, spread_of
 
 __all__ = ["SPARSE_TURNS", "SPARSE_WORKERS", "idle_worker", "levels_of"]
 
@@ -14,7 +14,7 @@ SPARSE_TURNS = 4
 SPARSE_WORKERS = 8
 
 
-def idle_worker(run: Runner, seconds: float) -> dict[str, Any]:
+def idle_worker(run: Runner, seconds: float, rng: np.random.Generator) -> dict[str, Any]:
     """Look at requests that find idle workers.
 
     Returns
@@ -23,14 +23,13 @@ def idle_worker(run: Runner, seconds: float) -> dict[str, Any]:
         `before`, `rest`, `making`, `levels` and `is_quiet` of a `Calibration`; but `before` has
         all the time until the worker begins.
     """
-    rng = np.random.default_rng(2)
     top = max(SPARSE_RATES)
-    gaps = [rng.exponential(1.0 / top, COLD)]
+    gaps = [gaps_of(top, COLD, rng)]
     rates, turns = [np.zeros(COLD)], [np.full(COLD, -1)]
     for turn in range(SPARSE_TURNS):
         for rate, share in SPARSE_RATES.items():
             n = max(10, int(seconds / SPARSE_TURNS * share * rate))
-            gaps.append(rng.exponential(1.0 / rate, n))
+            gaps.append(gaps_of(rate, n, rng))
             rates.append(np.full(n, rate))
             turns.append(np.full(n, turn))
     of_rate, of_turn = np.concatenate(rates), np.concatenate(turns)

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scipy.stats import kstest
 
 from lbsim import Cluster
 from lbsim.calibration import REGIMES, Calibration
 from live.calibrate import calibrate, calibrate_node
 from live.experiments.busy import BUSY_LOADS, Busy, overtaking_of
-from live.experiments.common import ATTEMPTS, undisturbed
+from live.experiments.common import ATTEMPTS, gaps_of, undisturbed
 from live.experiments.sparse import levels_of
 from live.machine import Disturbance
 
@@ -48,6 +49,14 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
     assert 0 < costs.restart_s < 30
     assert costs.machine["cores"] >= 1
     assert Cluster.calibrated(tmp_path / "c.json", 4).overhead_s > 0
+
+
+def test_a_short_experiment_has_the_rate_that_it_is_meant_to_have():
+    one, other = (gaps_of(50.0, 400, np.random.default_rng(seed)) for seed in (1, 2))
+    assert one.sum() == pytest.approx(400 / 50, rel=5e-3)
+    assert kstest(one, "expon", args=(0, 1 / 50)).statistic < 2 / 400
+    assert np.array_equal(np.sort(one), np.sort(other))
+    assert not np.array_equal(one, other)
 
 
 def test_a_worker_s_costs_are_told_apart_and_none_is_negative():
