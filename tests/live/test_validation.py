@@ -1,12 +1,17 @@
 """The validation matrix as a program: what it plans and how it counts."""
 
 import importlib.util
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "benchmarks" / "validation.py"
+from lbsim.calibration import REGIMES, Calibration
+
+ROOT = Path(__file__).resolve().parents[2]
+PATH = ROOT / "benchmarks" / "validation.py"
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +76,30 @@ def test_the_summary_counts_what_is_valid_and_reports_the_rest(validation):
 def test_a_bias_is_told(validation):
     rows = [row(validation, "NodeCluster", ratio=1.06 + 0.001 * s, seed=s) for s in range(1, 11)]
     assert "(may exceed 5 %)" in validation.summary(rows)
+
+
+def test_runs_are_predicted_with_the_latest_quiet_calibrations_that_are_alike(validation):
+    way = {100.0: (1e-3, 2e-3)}
+    costs = Calibration(
+        *[1e-5] * 5, dict.fromkeys(REGIMES, way), way, way, 0.1, machine={"cores": 2}
+    )
+    odd = {
+        "disturbed": replace(costs, is_quiet=False),
+        "elsewhere": replace(costs, machine={"cores": 64}),
+        "at other rates": replace(costs, overrun={name: {7.0: (0.0, 1.0)} for name in REGIMES}),
+    }
+    known = [validation.Kept(f"Node {i}", costs) for i in range(validation.LATEST + 2)]
+    known[3:3] = [validation.Kept(f"Node {name}", each) for name, each in odd.items()]
+    known.append(validation.Kept("pass 99", costs))
+    found = [each.name for each in validation.latest(known, "Node")]
+    assert found == [f"Node {i}" for i in range(2, validation.LATEST + 2)]
+    assert [each.name for each in validation.latest(known, "pass")] == ["pass 99"]
+    assert validation.latest(known, "shared") == []
+
+
+def test_the_readme_quotes_what_is_known(validation):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (quoted,) = re.findall(r"^```text\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    said = validation.summary(validation.read(ROOT / "data" / "validation")).splitlines()
+    assert len(quoted.splitlines()) > 5
+    assert [line for line in quoted.splitlines() if line not in said] == []
