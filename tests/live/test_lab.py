@@ -35,7 +35,7 @@ from live.measured import MeasuredRun
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="live needs Linux")
 
 COSTS = Calibration(
-    20e-6, 20e-6, 0.0, 20e-6, 30e-6, dict.fromkeys(REGIMES, (1e-4, 3e-4)),
+    20e-6, 20e-6, 0.0, 20e-6, 30e-6, {regime: {100.0: (1e-4, 3e-4)} for regime in REGIMES},
     {100.0: (1e-4, 4e-4)}, {100.0: (3e-4, 5e-4)}, 0.2, machine={"cores": 2},
 )  # fmt: skip
 QUIET = Disturbance(0.0, 0.1, 0.01)
