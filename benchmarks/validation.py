@@ -80,7 +80,7 @@ MODELS = {  # that are to predict what is no policy
     "shared": "SharedAccept",
     "reuseport": "Random",  # only a name; `Recorded` takes its place
 }
-# The revision since which runs are made as now, those of an earlier one stay in the file and are
+# The revision since which runs are made as now; those of an earlier one stay in the file and are
 # made again. Of few requests a second earlier ones count: of our own workers, since those were
 # calibrated at such a rate before there were two; of choices that do not depend on load, since
 # only their prediction intervals have changed; of our own master, though what of a calibration was
@@ -92,7 +92,7 @@ BATCH = 4  # runs between two calibrations, of what is calibrated alike
 CALIBRATE_S = 20.0
 LATEST = 6  # quiet calibrations that runs are predicted with, if there are so many
 FEWEST = 2  # with fewer the runs count as noisy
-ATTEMPTS = 3  # at these
+ATTEMPTS = 3  # at calibrating beforehand, where so many are not known
 REQUESTS = 5000
 REPLAYS = 200
 SEED = 20260101

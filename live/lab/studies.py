@@ -60,7 +60,7 @@ class Study:
         One per policy, in the order asked for.
     seed : int
     disturbance : Disturbance
-        What the machine did meanwhile.
+        What the machine did meanwhile, in simulations and preparations too.
     is_complete : bool
         False if it was stopped.
     busy : {"sleep", "spin"}
@@ -165,14 +165,20 @@ class Study:
     @property
     def noise(self) -> list[str]:
         """Why these measurements are not to be trusted; nothing if they are."""
-        words = [
-            f"{pair.name} ({server}): {run.lateness}"
+        runs = {
+            f"{pair.name} ({server})": run
             for pair in self.pairs
             for server, run in {"live": pair.measured, **pair.peers}.items()
-            if not run.lateness.is_valid
+        }
+        words = [
+            f"{name}: {run.lateness}" for name, run in runs.items() if not run.lateness.is_valid
         ]
-        if not self.disturbance.is_quiet and self.busy == "sleep":
-            words.append(f"the machine was not ours alone: {self.disturbance}")
+        if self.busy == "sleep":  # else workers compute, and wait for each other's processors
+            words += [
+                f"{name}: the machine was not ours alone: {run.disturbance}"
+                for name, run in runs.items()
+                if not run.disturbance.is_quiet
+            ]
         if not self.calibration.is_quiet:
             words.append("the machine was not ours alone while its costs were measured")
         return words

@@ -140,7 +140,10 @@ def test_rankings_disagree_only_where_intervals_are_apart():
 def test_noise_is_named():
     assert as_study(pair()).noise == []
     assert "NOT VALID" in as_study(pair(late=0.02)).noise[0]
-    stolen = as_study(pair(), disturbance=Disturbance(0.3, 0.9, 0.1))
+    simulating = Disturbance(0.0, 0.9, 0.5)  # which disturbs nobody
+    assert as_study(pair(), disturbance=simulating).noise == []
+    measured = replace(pair().measured, disturbance=Disturbance(0.3, 0.9, 0.1))
+    stolen = as_study(replace(pair(), measured=measured))
     assert "30.0% of processor time stolen" in stolen.noise[0]
     disturbed = replace(as_study(pair()), calibration=replace(COSTS, is_quiet=False))
     assert "while its costs were measured" in disturbed.noise[0]
