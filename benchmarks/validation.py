@@ -192,6 +192,7 @@ def main() -> None:
 
 def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
     """Make runs until the time is over."""
+    known = calibrations(out)
     for attempt in range(2):
         done = {row["name"]: row for row in read(out)}
         open_jobs = [
@@ -208,17 +209,17 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
             if time.monotonic() + sum(map(takes, batch)) > until:
                 return
             for _ in range(ATTEMPTS):
-                if len(latest(calibrations(out), alike)) >= FEWEST - 1:
+                if len(latest(known, alike)) >= FEWEST - 1:
                     break
-                calibrate_anew(alike, realtime, patience_s, out)
+                known.append(calibrate_anew(alike, realtime, patience_s, out, len(known)))
             runs = []
             for job in batch:
                 wait_for_quiet(patience_s)
                 runs.append((job, measured(job, realtime)))
-            newest = calibrate_anew(alike, realtime, patience_s, out)
-            known = latest(calibrations(out), alike)
+            known.append(calibrate_anew(alike, realtime, patience_s, out, len(known)))
+            used = latest(known, alike) or known[-1:]
             for job, run in runs:
-                report(compared(job, run, known or [newest], realtime), out)
+                report(compared(job, run, used, realtime), out)
 
 
 def takes(job: Job) -> float:
@@ -244,10 +245,9 @@ class Kept:
         return self.name.rpartition(" ")[0]
 
 
-def calibrate_anew(side: str, realtime: bool, patience_s: float, out: Path) -> Kept:
+def calibrate_anew(side: str, realtime: bool, patience_s: float, out: Path, seed: int) -> Kept:
     """Measure what it costs now, and keep it with as many digits as mean anything."""
     wait_for_quiet(patience_s)
-    seed = len(calibrations(out))
     with before_others(realtime):
         if side in NODES:
             costs = calibrate_node(NODES[side], CALIBRATE_S, seed=seed)
