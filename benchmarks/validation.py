@@ -7,13 +7,13 @@ kernel's own choices too; then the policies that look at load once more with ten
 see a bias that a single run cannot show.
 
 The machine is calibrated again after every few runs, and these are predicted with the mean of the
-latest calibrations during which nobody else took the processors: how slow the machine was in each
-run is known from the load generator, so a calibration need not be of the same minute, and several
-of them know better by how much the machine differs beside that. What the kernel chose by a hash
-with a secret cannot be predicted: the recorded choices are replayed. Calibrations are kept, and how
-long making sockets took during each run, so that ``--again`` can predict all runs anew, with
-whatever the simulator or the calibration's use of its figures has become since; of runs that were
-made before they were kept it knows nothing.
+nearest calibrations in time during which nobody else took the processors: how slow the machine was
+in each run, and how much of it a hypervisor stole, is known, so a calibration need not be of the
+same minute, and several of them know better by how much the machine differs beside that. What the
+kernel chose by a hash with a secret cannot be predicted: the recorded choices are replayed.
+Calibrations are kept, and what is known of the machine during each run, so that ``--again`` can
+predict all runs anew, with whatever the simulator or the calibration's use of its figures has
+become since; of runs that were made before that was kept it knows nothing.
 
 The runs come in an order that is drawn once, those of the cells and of the seeds in turns, so that
 whatever the budget allows is a fair sample. A run is reported whatever came out; one during which
@@ -30,7 +30,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -55,9 +55,10 @@ from lbsim import (
 from lbsim.calibration import PACED, Calibration
 from lbsim.prediction import Prediction
 from live.calibrate import calibrate, calibrate_node
+from live.client import Lateness
 from live.lab import BANDS, Pair
 from live.lab.pair import quantiles_of
-from live.machine import STEAL_LIMIT, wait_for_quiet
+from live.machine import STEAL_LIMIT, Disturbance, wait_for_quiet
 from live.measured import MeasuredRun
 from live.measuring import measure, measure_against
 from live.peers import node_cluster
@@ -90,7 +91,7 @@ REVISION = 12
 FEW = 390.0  # requests a second
 BATCH = 4  # runs between two calibrations, of what is calibrated alike
 CALIBRATE_S = 20.0
-LATEST = 6  # quiet calibrations that runs are predicted with, if there are so many
+NEAREST = 6  # quiet calibrations that runs are predicted with, if there are so many
 FEWEST = 2  # with fewer the runs count as noisy
 ATTEMPTS = 3  # at calibrating beforehand, where so many are not known
 REQUESTS = 5000
@@ -99,7 +100,8 @@ SEED = 20260101
 SEEDS = tuple(range(1, 11))  # of the pooled cells
 POOLED = (4, 0.7, "pareto")
 QUANTILES = quantiles_of(REQUESTS)
-PARTS = REQUESTS // PACED  # of a run, of each of which is kept how long making a socket took
+PARTS = REQUESTS // PACED  # of a run, of each of which is kept what the machine did
+RUNS = "runs.jsonl"
 CALIBRATIONS = "calibrations.jsonl.gz"
 
 
@@ -175,15 +177,14 @@ def main() -> None:
         "--realtime", action="store_true", help="run before other processes (needs privileges)"
     )
     parser.add_argument("--summary", action="store_true", help="only say what is known by now")
-    parser.add_argument(
-        "--again", action="store_true", help="predict anew what is known, and only say so"
-    )
+    parser.add_argument("--again", action="store_true", help="only predict anew what is known")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     if options.again:
-        print(summary(list(predicted_again(options.out))))
-        return
-    if not options.summary:
+        rows = predicted_again(options.out)
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (options.out / RUNS).write_text(text, encoding="utf-8")
+    elif not options.summary:
         work(options.out, time.monotonic() + options.budget, options.patience, options.realtime)
     text = summary(read(options.out))
     (options.out / "summary.txt").write_text(text + "\n", encoding="utf-8")
@@ -209,7 +210,7 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
             if time.monotonic() + sum(map(takes, batch)) > until:
                 return
             for _ in range(ATTEMPTS):
-                if len(latest(known, alike)) >= FEWEST - 1:
+                if len(nearest(known, alike, time.time())) >= FEWEST - 1:
                     break
                 known.append(calibrate_anew(alike, realtime, patience_s, out, len(known)))
             runs = []
@@ -217,7 +218,7 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
                 wait_for_quiet(patience_s)
                 runs.append((job, measured(job, realtime)))
             known.append(calibrate_anew(alike, realtime, patience_s, out, len(known)))
-            used = latest(known, alike) or known[-1:]
+            used = nearest(known, alike, time.time()) or known[-1:]
             for job, run in runs:
                 report(compared(job, run, used, realtime), out)
 
@@ -243,6 +244,11 @@ class Kept:
     def side(self) -> str:
         """What was calibrated."""
         return self.name.rpartition(" ")[0]
+
+    @property
+    def time(self) -> float:
+        """When, in seconds since the epoch."""
+        return float(self.name.rpartition(" ")[2])
 
 
 def calibrate_anew(side: str, realtime: bool, patience_s: float, out: Path, seed: int) -> Kept:
@@ -271,16 +277,17 @@ def calibrations(out: Path) -> list[Kept]:
         return [as_kept(line) for line in file]
 
 
-def latest(known: Sequence[Kept], side: str) -> list[Kept]:
-    """Return the latest quiet calibrations of a side that are like the last one."""
+def nearest(known: Sequence[Kept], side: str, when: float) -> list[Kept]:
+    """Return some quiet calibrations of a side, the nearest to a time that are like the last."""
     alike = [each for each in known if each.side == side]
-    return [
+    fitting = [
         each
         for each in alike
         if each.costs.is_quiet
         and each.costs.machine == alike[-1].costs.machine
         and each.costs.rates() == alike[-1].costs.rates()
-    ][-LATEST:]
+    ]
+    return sorted(fitting, key=lambda each: abs(each.time - when))[:NEAREST]
 
 
 def as_kept(line: str) -> Kept:
@@ -300,7 +307,7 @@ def rounded(value: Any) -> Any:
 
 def report(row: dict[str, Any], out: Path) -> None:
     """Keep a run."""
-    with (out / "runs.jsonl").open("a", encoding="utf-8") as file:
+    with (out / RUNS).open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
     ratios = " ".join(f"{q}={row['quantiles'][q]['ratio']:.3f}" for q in row["quantiles"])
     print(f"{row['name']:44} {'' if row['valid'] else 'NOISY '}{ratios}", flush=True)
@@ -334,13 +341,9 @@ def compared(job: Job, run: MeasuredRun, known: Sequence[Kept], realtime: bool) 
     workload, cluster = run.workload, run.cluster
     policy = Recorded(run.worker.copy()) if job.policy == "reuseport" else run.policy
     costs = Calibration.pooled([each.costs for each in known])
-    parts = making_of(run)
-    prediction = predicted(job, policy, costs, parts)
+    making, theft = parts_of(run.making, np.nanmedian), parts_of(run.theft, np.mean)
+    prediction = predicted(job, policy, costs, making, theft)
     bare = simulate(workload, policy, cluster, seed=job.seed)
-    # Who runs before others need not care that they wait.
-    is_quiet = run.disturbance.is_quiet or realtime
-    is_stolen = run.disturbance.steal > STEAL_LIMIT
-    were_quiet = sum(each.costs.is_quiet for each in known) >= FEWEST
     pair = Pair(job.policy, bare, prediction, run)
     table = pair.quantiles(job.seed).set_index("quantile")
     keep = ["measured", "simulated", "low", "high", "inside", "ratio", "ratio_low", "ratio_high",
@@ -349,7 +352,7 @@ def compared(job: Job, run: MeasuredRun, known: Sequence[Kept], realtime: bool) 
     return {
         "name": job.name,
         **vars(job),
-        "valid": run.lateness.is_valid and is_quiet and were_quiet and not is_stolen,
+        "valid": is_valid(run.lateness, run.disturbance, known, realtime),
         "realtime": realtime,
         "revision": REVISION,
         "blind": job.policy in (*BLIND, "reuseport"),
@@ -358,8 +361,9 @@ def compared(job: Job, run: MeasuredRun, known: Sequence[Kept], realtime: bool) 
         "same_worker": far["same_worker"],
         "ks": far["ks"],
         "bare_ks": far["bare_ks"],
-        "pace": float(np.mean(costs.pace(each_request(parts), workload, cluster))),
-        "making": parts,
+        "pace": float(np.mean(costs.pace(each_request(making), workload, cluster))),
+        "making": making,
+        "theft": theft,
         "calibrations": [each.name for each in known],
         "lateness": vars(run.lateness),
         "disturbance": vars(run.disturbance),
@@ -368,33 +372,52 @@ def compared(job: Job, run: MeasuredRun, known: Sequence[Kept], realtime: bool) 
     }
 
 
-def predicted(job: Job, policy: Policy, costs: Calibration, parts: list[float]) -> Prediction:
+def is_valid(
+    lateness: Lateness, disturbance: Disturbance, known: Sequence[Kept], realtime: bool
+) -> bool:
+    """Say whether a run and its prediction are to be compared."""
+    # Who runs before others need not care that they wait.
+    is_quiet = disturbance.is_quiet or (realtime and disturbance.steal <= STEAL_LIMIT)
+    were_quiet = sum(each.costs.is_quiet for each in known) >= FEWEST
+    return lateness.is_valid and is_quiet and were_quiet
+
+
+def predicted(
+    job: Job, policy: Policy, costs: Calibration, making: list[float], theft: list[float]
+) -> Prediction:
     """Predict a run from what was measured of the machine."""
     return costs.predict(
         job.workload(), policy, job.cluster, replays=REPLAYS, seed=job.seed,
-        jitter_seed=job.seed, making=each_request(parts),
+        jitter_seed=job.seed, making=each_request(making), theft=each_request(theft),
     )  # fmt: skip
 
 
-def making_of(run: MeasuredRun) -> list[float]:
-    """Return how long the load generator took to make a socket: medians of parts of a run."""
-    return [rounded(float(np.nanmedian(part))) for part in np.array_split(run.making, PARTS)]
+def parts_of(values: np.ndarray, middle: Callable[[np.ndarray], Any]) -> list[float]:
+    """Return the middle value of each part of a run."""
+    return [rounded(float(middle(part))) for part in np.array_split(values, PARTS)]
 
 
 def each_request(parts: list[float]) -> np.ndarray:
-    """Return such a time for each request."""
+    """Return such a value for each request."""
     return np.repeat(parts, REQUESTS // PARTS)
 
 
 def predicted_again(out: Path) -> Iterator[dict[str, Any]]:
-    """Return the runs whose calibrations are known, with the predictions that are made now."""
-    known = {each.name: each.costs for each in calibrations(out)}
+    """Return all runs, with the predictions that are made now where enough is known of them."""
+    known = calibrations(out)
     for row in read(out):
-        if "calibrations" not in row or row["policy"] == "reuseport":  # whose choices are not known
+        used = nearest(known, side(row["policy"]), row["time"])
+        # Whose choices are not known cannot be predicted.
+        if "making" not in row or row["policy"] == "reuseport" or len(used) < FEWEST:
+            yield row
             continue
         job = Job(*(row[name] for name in ("workers", "load", "law", "policy", "seed")))
-        costs = Calibration.pooled([known[name] for name in row["calibrations"]])
-        prediction = predicted(job, job.model(), costs, row["making"])
+        costs = Calibration.pooled([each.costs for each in used])
+        row["calibrations"] = [each.name for each in used]
+        row["valid"] = is_valid(
+            Lateness(**row["lateness"]), Disturbance(**row["disturbance"]), used, row["realtime"]
+        )
+        prediction = predicted(job, job.model(), costs, row["making"], row["theft"])
         for name, of in row["quantiles"].items():
             low, middle, high = prediction.interval(QUANTILES[name])
             scale = of["simulated"] / middle
@@ -407,7 +430,7 @@ def predicted_again(out: Path) -> Iterator[dict[str, Any]]:
 
 def read(out: Path) -> list[dict[str, Any]]:
     """Return all runs so far."""
-    path = out / "runs.jsonl"
+    path = out / RUNS
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

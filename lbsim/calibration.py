@@ -13,7 +13,9 @@ request depends on how many requests come, and is measured at several rates. And
 equally fast at all times. The load generator is the thermometer: it makes a socket for each
 request before it connects it, which takes longer when all takes longer, and has nothing to do with
 who is to serve. How long that took in a run, against how long it took in the calibration, scales
-the costs. What that does not explain is drawn: measurements are repeated, and each simulated run
+the costs. A hypervisor may take processors away for a while: who wakes then waits. A calibration is
+of what things cost without that, and how often it happened in a run the kernel has counted. What
+neither explains is drawn: measurements are repeated, and each simulated run
 draws a level out of what the repetitions say of the next one.
 """
 
@@ -41,7 +43,7 @@ from lbsim.spread import Spread
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["REGIMES", "SINGLES", "Calibration", "regime_of"]
+__all__ = ["REGIMES", "SINGLES", "SLICE_S", "WAKES", "Calibration", "regime_of"]
 
 VERSION = 5
 FEWEST = 20
@@ -53,6 +55,15 @@ PACED = 250
 PACES = (0.6, 1.6)
 """Beyond these something else than a slow machine held the load generator up: who took its
 processor did not take the workers'."""
+
+SLICE_S = 3e-3
+"""How long a processor that a hypervisor has given to somebody else is away on the average: what
+Linux gives a process at once where there are many processors (kernel/sched/fair.c, base slice: 0.75
+ms times 1 + log2 of the processors, of which it counts up to 8)."""
+
+WAKES = 2
+"""Who must wake for a request on its way to a worker (client, master) and for its answer (worker,
+client)."""
 
 LOADING_S, COMPILING_S = 2.0, 20.0
 """About how long it takes to load the compiled engine, and to compile a policy for it."""
@@ -396,6 +407,7 @@ class Calibration:
         cluster: Cluster,
         regime: str = "queued",
         pace: np.ndarray | float = 1.0,
+        theft: np.ndarray | None = None,
     ) -> tuple["Workload", Cluster, np.ndarray]:
         """Return what the server would see, and how slow it would be, with one draw of the jitter.
 
@@ -407,13 +419,17 @@ class Calibration:
         regime : str
         pace : float or ndarray of float64, shape (n,), default 1
             How slow the machine is at each request, relative to the calibration.
+        theft : ndarray of float64, shape (n,), optional
+            How likely it is at each request that a processor is away (`live.machine.Watch.theft`).
+            None ever is if that is not given.
 
         Returns
         -------
         workload : Workload
             The same rows: arrivals later by `before`, work longer by how far `overrun` is from
-            its mean. Nobody overtakes: client and master do one thing after the other, so what
-            is late makes late what follows. All costs have one level, drawn too.
+            its mean, both by what is stolen. Nobody overtakes: client and master do one thing
+            after the other, so what is late makes late what follows. All costs have one level,
+            drawn too.
         cluster : Cluster
             With this machine's costs, at that level.
         outside : ndarray of float64, shape (n,)
@@ -434,6 +450,11 @@ class Calibration:
                 spread.at_rate(self.rest, rate),
             )
         )
+        # The way to the worker, and the end of its work, of which the client hears later too.
+        on_its_way, at_work = (
+            np.zeros(n) if theft is None else _stolen(theft, wakes, rng) for wakes in (WAKES, 1)
+        )
+        before = before + on_its_way
         rows = workload.columns
         # The cluster has one figure for what to take a request costs. Turns are for several.
         taken = (level - usual) * costly.accept_s / usual
@@ -442,7 +463,7 @@ class Calibration:
         # The simulator lets the client have its answer when the worker is free again. The client
         # need not wait for that, but for the rest.
         after = rest - costly.overhead_s - (cpu - rows.cpu - taken)
-        rows = rows._replace(cpu=cpu)
+        rows = rows._replace(cpu=cpu + at_work)
         if workload.client.max() >= 0:  # a closed loop: who waits longer comes back later
             rows = rows._replace(think=np.maximum(0.0, rows.think + before + after))
             return replace(workload, recipe=None, rows=rows), costly, before + after
@@ -481,6 +502,7 @@ class Calibration:
         engine: str = "auto",
         seconds: float | None = None,
         making: np.ndarray | None = None,
+        theft: np.ndarray | None = None,
     ) -> Prediction:
         """Simulate the same requests many times, each time with other jitter.
 
@@ -498,6 +520,8 @@ class Calibration:
         making : ndarray of float64, shape (n,), optional
             How long the load generator took to make a socket for each request of the run that is
             to be predicted; see `pace`. Without it the machine is as it was in the calibration.
+        theft : ndarray of float64, shape (n,), optional
+            How likely it was that a processor was away at each of its requests; see `perturb`.
         """
         replays = checks.count("predict", "replays", replays)
         regime = regime_of(policy, cluster)
@@ -511,12 +535,23 @@ class Calibration:
         for i in range(replays):
             if made >= FEWEST and time.monotonic() > until:
                 break
-            seen, costly, outside = self.perturb(workload, (jitter_seed, i), cluster, regime, pace)
+            seen, costly, outside = self.perturb(
+                workload, (jitter_seed, i), cluster, regime, pace, theft
+            )
             run = simulate(seen, policy, costly, engine=engine, seed=seed, client=client)
             latency[i] = run.latency + outside
             worker[i] = run.worker
             made += 1
         return Prediction(latency[:made], worker[:made])
+
+
+def _stolen(theft: np.ndarray, wakes: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw for how long each request's processors are away when somebody is to wake for it.
+
+    The rest of a slice is as long as a whole one, since they are exponential.
+    """
+    is_away = rng.random(len(theft)) < 1.0 - (1.0 - theft) ** wakes
+    return np.where(is_away, rng.exponential(SLICE_S, len(theft)), 0.0)
 
 
 def _engine(

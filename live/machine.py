@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 __all__ = ["STEAL_LIMIT", "WAITING_LIMIT", "Disturbance", "Watch", "facts", "wait_for_quiet"]
 
 STEAL_LIMIT = 0.02
@@ -16,6 +18,10 @@ measured on it is not trusted."""
 
 WAITING_LIMIT = 0.25
 """Share of time in which some process may wait for a processor, where nothing of ours computes."""
+
+NOTED_S = 0.5
+"""Between two looks at the machine. The kernel counts in hundredths of a second, so what it counts
+of half a second on two processors is good to a hundredth."""
 
 
 def facts() -> dict[str, Any]:
@@ -61,14 +67,20 @@ class Disturbance:
 
 
 class Watch:
-    """Looks at the machine when it is made, and again at each `look`."""
+    """Looks at the machine when it is made, and again at each `look` and some of the `note`s."""
 
     def __init__(self) -> None:
-        self._before = _look()
+        self._looks = [_look()]
+
+    def note(self) -> None:
+        """Look again, if the last look was some time ago."""
+        if time.monotonic() - self._looks[-1][0] >= NOTED_S:
+            self._looks.append(_look())
 
     def look(self) -> Disturbance:
         """Return what happened since the watch was made."""
-        (when, ticks, stalled), (then, before, earlier) = _look(), self._before
+        self._looks.append(_look())
+        (then, before, earlier), (when, ticks, stalled) = self._looks[0], self._looks[-1]
         spent = [now - past for now, past in zip(ticks, before, strict=True)]
         total = max(1, sum(spent))
         idle = spent[3] + spent[4]
@@ -77,6 +89,32 @@ class Watch:
             busy=1.0 - idle / total,
             waiting=(stalled - earlier) / max(1e-9, when - then),
         )
+
+    def theft(self, times: np.ndarray) -> np.ndarray:
+        """Return how likely it was, at some times, that a processor was away.
+
+        That is the share that the hypervisor took of what we did not use: only what is wanted is
+        counted as stolen, and who computes already does not find its processor gone.
+
+        Parameters
+        ----------
+        times : ndarray of float64, shape (n,)
+            CLOCK_MONOTONIC, in seconds.
+
+        Returns
+        -------
+        ndarray of float64, shape (n,)
+            Between the two looks around each time.
+        """
+        looked = np.array([when for when, _, _ in self._looks])
+        ticks = np.array([ticks for _, ticks, _ in self._looks], np.float64)
+        spent = np.diff(ticks, axis=0)
+        if len(spent) == 0:
+            return np.zeros(len(times))
+        stolen, idle = spent[:, 7], spent[:, 3] + spent[:, 4]
+        share = stolen / np.maximum(1.0, stolen + idle)
+        between = np.searchsorted(looked, times, "right") - 1
+        return share[np.clip(between, 0, len(share) - 1)]
 
 
 def _look() -> tuple[float, list[int], float]:

@@ -43,6 +43,8 @@ class MeasuredRun(Run):
         0 of the run; None of a server that is not ours.
     disturbance : Disturbance
         What else the machine did.
+    theft : ndarray of float64, shape (n,)
+        How likely it was that a processor was away when each request came (`Watch.theft`).
     machine : dict
         What machine it was.
     """
@@ -50,6 +52,7 @@ class MeasuredRun(Run):
     replay: Replay
     stamps: np.ndarray | None
     disturbance: Disturbance
+    theft: np.ndarray
     machine: dict[str, Any] = field(default_factory=dict)
 
     @property

@@ -23,7 +23,7 @@ from live.child import Job
 from live.client import Replay, Task, replay
 from live.crew import Crew, carry_out, private_directory
 from live.homes import Homes
-from live.machine import Watch, facts
+from live.machine import Disturbance, Watch, facts
 from live.measured import MeasuredRun, record_of, record_of_client
 from live.options import MODES, check_policy
 from live.speed import Speed, sleeper, spinner
@@ -115,7 +115,6 @@ def measure(
     _check(workload, policy, cluster, mode, busy)
     client = Client() if client is None else client
     plan = make_plan(workload, cluster, client, seed)
-    watch = Watch()
     with server(
         policy, cluster, mode=mode, seed=plan.policy_seed, busy=busy, app=app, keys=workload.key
     ) as running:
@@ -134,12 +133,12 @@ def measure(
                 running.origin.write_text(repr(start), encoding="ascii")
                 zero.append(start)
 
-            seen = replay(task, processes, started, progress)
+            seen, weather = _watched(task, processes, progress, started)
         stamps, happenings = running.stop(seen.start)
     record, stamps = record_of(seen, stamps, happenings, plan.copies)
     return MeasuredRun(
         workload, policy, cluster, client, seed, "measured", plan.copies, record,
-        seen, stamps, watch.look(), facts(),
+        seen, stamps, *weather, facts(),
     )  # fmt: skip
 
 
@@ -186,17 +185,16 @@ def measure_against(
     address, path = _address_of(url)
     client = Client() if client is None else client
     plan = make_plan(workload, cluster, client, 0)
-    watch = Watch()
     task = Task.of(
         workload, address, client, path=path, key_from=key_from,
         jitter_seed=plan.patience.jitter_seed, keep_alive=keep_alive, grace_s=grace_s,
     )  # fmt: skip
-    seen = replay(task, processes, progress=progress)
+    seen, weather = _watched(task, processes, progress)
     order = tuple(pids) or _appearing(seen)
     record = record_of_client(seen, order, plan.copies)
     return MeasuredRun(
         workload, policy, cluster, client, 0, "measured", plan.copies, record,
-        seen, None, watch.look(), facts(),
+        seen, None, *weather, facts(),
     )  # fmt: skip
 
 
@@ -305,6 +303,23 @@ def _check(workload: "Workload", policy: Policy, cluster: Cluster, mode: str, bu
                 f"cluster: {name} = {getattr(cluster, name)!r} cannot be measured: the real "
                 "master's knowledge is as old as it is; leave it out"
             )
+
+
+def _watched(
+    task: Task,
+    processes: int | None,
+    progress: Progress,
+    started: Callable[[float], None] = lambda _: None,
+) -> tuple[Replay, tuple[Disturbance, np.ndarray]]:
+    """Send the requests; return what the clients saw, and what else the machine did meanwhile."""
+    watch = Watch()
+
+    def look_and_say(done: int) -> None:
+        watch.note()
+        progress(done)
+
+    seen = replay(task, processes, started, look_and_say)
+    return seen, (watch.look(), watch.theft(seen.due))
 
 
 def _as_sent(workload: "Workload", cluster: Cluster) -> "Workload":

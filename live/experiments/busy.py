@@ -6,9 +6,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import nnls
 
+from lbsim.calibration import SLICE_S
 from lbsim.spread import value_at_rate
 from lbsim.workload import Workload
-from live.experiments.common import COLD, SURELY_S, WORKS, Runner, by_worker, gaps_of, spread_of
+from live.experiments.common import (
+    COLD,
+    SURELY_S,
+    WORKS,
+    Runner,
+    by_worker,
+    gaps_of,
+    spread_of,
+    without,
+)
 
 __all__ = ["BUSY_LOADS", "Busy", "busy_workers", "overruns_of", "overtaking_of"]
 
@@ -25,7 +35,8 @@ class Busy:
     Attributes
     ----------
     cost : ndarray of float64
-        Seconds between the end of the one before and its own, without its work.
+        Seconds between the end of the one before and its own, without its work, and without
+        what a hypervisor stole.
     found : ndarray of int
         How many connections its worker took in between, itself among them. 0: it had been taken
         before, or nobody knows.
@@ -108,8 +119,11 @@ def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy
         )
         costs.append(cost[chosen])
         founds.append(found[chosen])
+    cost = np.concatenate(costs)
+    # A worker wakes once for each: when its work is over.
+    stolen_s = SLICE_S * float(np.mean(seen.theft[COLD:]))
     return Busy(
-        np.concatenate(costs),
+        without(cost, stolen_s),
         np.concatenate(founds),
         rate,
         float(np.nanmedian(seen.making[COLD:])),

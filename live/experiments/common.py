@@ -21,6 +21,7 @@ __all__ = [
     "measured",
     "spread_of",
     "undisturbed",
+    "without",
 ]
 
 WORKS = (0.002, 0.005, 0.010, 0.020)  # seconds, mixed at random
@@ -64,6 +65,23 @@ def by_worker(rows: Handovers) -> list[np.ndarray]:
     """Return the rows of each worker, in the order in which it began them."""
     order = np.argsort(rows.started, kind="stable")
     return [order[rows.worker[order] == worker] for worker in np.unique(rows.worker)]
+
+
+def without(values: np.ndarray, theft_s: float) -> np.ndarray:
+    """Return times without what a hypervisor added to them, which is `theft_s` on the average.
+
+    Thefts are rare and long, so that they are in the largest times: these are cut to one value,
+    so that the mean is what it would be. Never below the median, which they leave alone.
+    """
+    known = ~np.isnan(values)
+    ascending = np.sort(values[known])
+    n = len(ascending)
+    if n == 0:
+        return values
+    # Cut to the i-th value, so much goes off the sum.
+    off = np.cumsum(ascending[::-1])[::-1] - ascending * np.arange(n, 0, -1)
+    ceiling = np.interp(-theft_s * n, -off, ascending)
+    return np.where(known, np.minimum(values, max(ceiling, np.median(ascending))), values)
 
 
 def spread_of(values: np.ndarray) -> tuple[float, ...]:

@@ -4,8 +4,18 @@ from typing import Any
 
 import numpy as np
 
+from lbsim.calibration import SLICE_S, WAKES
 from lbsim.workload import Workload
-from live.experiments.common import COLD, SURELY_S, WORKS, Runner, by_worker, gaps_of, spread_of
+from live.experiments.common import (
+    COLD,
+    SURELY_S,
+    WORKS,
+    Runner,
+    by_worker,
+    gaps_of,
+    spread_of,
+    without,
+)
 
 __all__ = ["SPARSE_TURNS", "SPARSE_WORKERS", "idle_worker", "levels_of"]
 
@@ -50,9 +60,16 @@ def idle_worker(run: Runner, seconds: float, rng: np.random.Generator) -> dict[s
         for rate, usual in making.items():
             mine = (of_turn == turn) & (of_rate == rate)
             pace[mine] = np.nanmedian(found.making[mine]) / usual
+    stolen_s = {
+        rate: WAKES * SLICE_S * float(np.mean(found.theft[mine])) for rate, mine in own.items()
+    }
     return {
-        "before": {rate: spread_of(before[mine]) for rate, mine in own.items()},
-        "rest": {rate: spread_of(rest[mine]) for rate, mine in own.items()},
+        "before": {
+            rate: spread_of(without(before[mine], stolen_s[rate])) for rate, mine in own.items()
+        },
+        "rest": {
+            rate: spread_of(without(rest[mine], stolen_s[rate])) for rate, mine in own.items()
+        },
         "making": making,
         "levels": levels_of((before + rest) / pace, list(own.values()), of_turn),
         "is_quiet": found.disturbance.is_quiet,

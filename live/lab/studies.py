@@ -270,6 +270,7 @@ def study(
                 server: costs.predict(
                     workload, seen[server].policy, cluster, replays=replays, seed=seed,
                     jitter_seed=seed, client=client, seconds=seconds, making=seen[server].making,
+                    theft=seen[server].theft,
                 )
                 for server, costs in {"live": calibration, **bench.node_costs}.items()
                 if server in seen

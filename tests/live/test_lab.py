@@ -62,8 +62,9 @@ def as_if_measured(policy, *, factor: float = 1.0, late: float = 1e-4) -> Measur
         Lateness.of(work.arrival, work.arrival + late), True,
     )  # fmt: skip
     return MeasuredRun(
-        work, policy, CLUSTER, run.client, 1, "measured", 1, record, replay, None, QUIET, facts()
-    )
+        work, policy, CLUSTER, run.client, 1, "measured", 1, record, replay, None, QUIET,
+        np.zeros(n), facts(),
+    )  # fmt: skip
 
 
 @cache
