@@ -7,7 +7,7 @@ explained:
   when one is due until its handler begins, less the master's own part, is `before`; from there to
   the client, less the work, `rest`. How long the load generator took meanwhile to make a
   socket, and how much the turns differ beside that, is kept too.
-- *busy*: requests at high load, for a few and for more workers. Of those that were there when
+- *busy*: requests at high load, for each number of workers. Of those that were there when
   their worker had done with the one before, the time between the two ends, less the work, is what a
   request occupies a worker beyond its work. That depends on whether its worker's loop found it in a
   turn between the two, and how many it found: a part for such a turn, a part for each connection
@@ -20,7 +20,7 @@ explained:
   (/proc/PID/schedstat).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -33,16 +33,20 @@ from lbsim.cluster import Cluster
 from lbsim.faults import Crash, Faults
 from lbsim.policy import Policy
 from lbsim.workload import Workload
-from live.experiments.busy import BUSY_LOADS, busy_workers, overruns_of
+from live.experiments.busy import busy_workers, overruns_of
 from live.experiments.common import Runner, measured, undisturbed
 from live.experiments.flood import busy_master, flood_of, master_time
-from live.experiments.sparse import SPARSE_WORKERS, idle_worker
+from live.experiments.sparse import idle_worker
 from live.machine import facts
 from live.measuring import measure, measure_against
 from live.peers import node_cluster
 from live.peers.node import Peer
 
-__all__ = ["calibrate", "calibrate_again", "calibrate_node"]
+__all__ = ["WORKERS", "calibrate", "calibrate_again", "calibrate_node"]
+
+WORKERS = (4, 8)
+"""How many workers are calibrated: those of clusters of other sizes cost about as much at the same
+rate of requests."""
 
 REGIME_POLICIES: dict[str, Policy] = {
     "queued": policies.LeastConnections(),
@@ -57,6 +61,7 @@ def calibrate(
     mode: str = "pass",
     say: Callable[[str], None] = lambda _: None,
     seed: int = 1,
+    workers: Sequence[int] = WORKERS,
 ) -> Calibration:
     """Measure what a master and workers cost on this machine.
 
@@ -71,6 +76,8 @@ def calibrate(
         Is told what is being done.
     seed : int, default 1
         Of the experiments' arrivals and work. Calibrations to be pooled should each have their own.
+    workers : sequence of int, default (4, 8)
+        How many: those of the clusters that are to be predicted, if that is known.
 
     Returns
     -------
@@ -78,10 +85,11 @@ def calibrate(
     """
     rng = np.random.default_rng(seed)
     if mode in ("shared", "reuseport"):
-        return _without_asking(_servers(policies.SharedAccept(), mode), seconds / 2, rng, say)
+        runs = _servers(policies.SharedAccept(), mode, workers)
+        return _without_asking(runs, seconds / 2, rng, say)
     say("calibrating: busy workers")
     found = {
-        regime: busy_workers(_servers(policy, mode), 0.2 * seconds, rng)
+        regime: busy_workers(_servers(policy, mode, workers), 0.2 * seconds, rng)
         for regime, policy in REGIME_POLICIES.items()
     }
     say("calibrating: a busy master")
@@ -89,8 +97,8 @@ def calibrate(
     say("calibrating: a worker's death")
     restart_s = _restart()
     say("calibrating: requests that find an idle worker")
-    least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
-    ways = idle_worker(least, 0.45 * seconds, rng)
+    least = measured(policies.LeastConnections(), max(workers), mode)
+    ways = idle_worker(least, max(workers), 0.45 * seconds, rng)
     now = {
         regime: [busy.when(ways["making"]) for busy in several] for regime, several in found.items()
     }
@@ -117,6 +125,7 @@ def calibrate_again(
     mode: str = "pass",
     say: Callable[[str], None] = lambda _: None,
     seed: int = 2,
+    workers: int = max(WORKERS),
 ) -> Calibration:
     """Measure the ways of requests anew; all other figures are `known`.
 
@@ -126,6 +135,7 @@ def calibrate_again(
     seconds : float, default 3
     mode, say, seed
         As for `calibrate`.
+    workers : int, default 8
 
     Returns
     -------
@@ -133,8 +143,8 @@ def calibrate_again(
         `lbsim.calibration.Calibration.pooled` takes it together with what was known.
     """
     say("calibrating: requests that find an idle worker")
-    least = measured(policies.LeastConnections(), SPARSE_WORKERS, mode)
-    ways = idle_worker(least, seconds, np.random.default_rng(seed))
+    least = measured(policies.LeastConnections(), workers, mode)
+    ways = idle_worker(least, workers, seconds, np.random.default_rng(seed))
     # What is not measured again follows how long making a socket takes, as in a prediction.
     now = np.mean([ways["making"][rate] / known.making[rate] for rate in known.making] or [1.0])
     singles = ("accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s")
@@ -153,6 +163,7 @@ def calibrate_node(
     seconds: float = 6.0,
     say: Callable[[str], None] = lambda _: None,
     seed: int = 1,
+    peers: Mapping[int, Peer] | None = None,
 ) -> Calibration:
     """Measure what Node.js's cluster costs on this machine, as far as its clients can see it.
 
@@ -162,6 +173,9 @@ def calibrate_node(
     seconds : float, default 6
     say, seed
         As for `calibrate`.
+    peers : mapping of int to Peer, optional
+        Clusters with this scheduling that run already, by how many workers they have. By default
+        those of `WORKERS` are started.
 
     Returns
     -------
@@ -169,18 +183,19 @@ def calibrate_node(
         All of its master's processor time is in `dispatch_s`, since Node's cannot be asked for
         each request; `overrun` is the same in all regimes, since the scheduling is what it is.
     """
-    say("calibrating: Node.js compiles")
-    with ExitStack() as peers:
-        nodes = {
-            workers: peers.enter_context(node_cluster(workers, scheduling))
-            for workers in BUSY_LOADS
-        }
+    with ExitStack() as started:
+        if peers is None:
+            say("calibrating: Node.js compiles")
+            peers = {
+                workers: started.enter_context(node_cluster(workers, scheduling))
+                for workers in WORKERS
+            }
         master_s = 0.0
         if scheduling == "rr":
             say("calibrating: a busy master")
-            flooded = nodes[SPARSE_WORKERS]
+            flooded = peers[max(peers)]
             master_s, _ = master_time(flood_of(0.1 * seconds, 0.0), flooded.address, flooded.master)
-        runs = {workers: _node(peer, workers) for workers, peer in nodes.items()}
+        runs = {workers: _node(peer, workers) for workers, peer in peers.items()}
         return _without_asking(runs, seconds, np.random.default_rng(seed), say, master_s)
 
 
@@ -194,9 +209,9 @@ def _node(peer: Peer, workers: int) -> Runner:
     )
 
 
-def _servers(policy: Policy, mode: str) -> dict[int, Runner]:
+def _servers(policy: Policy, mode: str, workers: Sequence[int]) -> dict[int, Runner]:
     """Return what measures a workload with our own server, for each number of workers."""
-    return {workers: measured(policy, workers, mode) for workers in BUSY_LOADS}
+    return {each: measured(policy, each, mode) for each in workers}
 
 
 def _without_asking(
@@ -210,7 +225,7 @@ def _without_asking(
     say("calibrating: busy workers")
     found = busy_workers(runs, 0.3 * seconds, rng)
     say("calibrating: requests that find an idle worker")
-    ways = idle_worker(runs[SPARSE_WORKERS], 0.6 * seconds, rng)
+    ways = idle_worker(runs[max(runs)], max(runs), 0.6 * seconds, rng)
     overtaking = float(np.mean([busy.overtaking for busy in found]))
     setup_s = SETUP * master_s
     ways["before"] = _less(ways["before"], master_s + overtaking * setup_s)
@@ -243,7 +258,7 @@ def _restart() -> float:
     """Return the median time from a worker's death until its successor is up."""
     crashes = [Crash(worker, 0.1 + 0.3 * worker) for worker in range(3)]
     cluster = Cluster(4, discipline="event_loop", faults=Faults(*crashes))
-    n = 30
+    n = 20
     run = measure(
         Workload.from_arrays(np.arange(n) * 0.1, np.full(n, 1e-3)),
         policies.RoundRobin(),

@@ -19,7 +19,7 @@ from lbsim import (
     policies,
     simulate,
 )
-from lbsim.calibration import PACES, REGIMES, Calibration, regime_of
+from lbsim.calibration import PACES, REGIMES, SLICE_S, WAKES, Calibration, regime_of
 
 COSTS = Calibration(
     accept_s=30e-6,
@@ -249,6 +249,38 @@ def test_costs_follow_how_long_sockets_take_to_make():
     for other, of in ((unknown, making), (costs, np.full(n, np.nan))):
         same = other.predict(workload, policy, cluster, replays=1, making=of).latency[0]
         assert np.array_equal(same, usual)
+
+
+def test_who_wakes_while_a_processor_is_stolen_waits_for_the_rest_of_a_slice():
+    n = 20_000
+    workload = Workload.from_arrays(np.arange(n) * 1.0, np.full(n, 0.01))
+    cluster = Cluster(2, discipline="event_loop")
+    theft = np.where(np.arange(n) < n // 2, 0.0, 0.2)
+
+    def latency(theft: np.ndarray | None) -> np.ndarray:
+        predicted = NOTHING.predict(
+            workload, policies.RoundRobin(), cluster, replays=1, theft=theft, engine="readable"
+        )
+        return predicted.latency[0]
+
+    assert np.array_equal(latency(np.zeros(n)), latency(None))
+    found = latency(theft)
+    assert found[: n // 2] == pytest.approx(0.01)
+    # On the way in and at the end of the work; each once however many must wake.
+    late = found[n // 2 :] - 0.01
+    expected = SLICE_S * (0.2 + 1.0 - 0.8**WAKES)
+    assert late.mean() == pytest.approx(expected, abs=4 * late.std() / np.sqrt(n / 2))
+    assert np.mean(late > 1e-12) == pytest.approx(1.0 - 0.8 ** (1 + WAKES), abs=0.02)
+
+
+def test_what_is_stolen_from_a_worker_delays_those_behind_too():
+    cluster = Cluster(1, discipline="event_loop")
+    workload = Workload.from_arrays([0.0, 0.0], [0.1, 0.1])
+    theft = np.array([0.999999, 0.0])
+    late = NOTHING.predict(workload, policies.RoundRobin(), cluster, replays=500, theft=theft)
+    first, second = (late.latency - [0.1, 0.2]).T
+    assert first.mean() == pytest.approx(2 * SLICE_S, rel=0.15)
+    assert second == pytest.approx(first)
 
 
 def test_of_a_closed_loop_one_pace_is_known():

@@ -20,11 +20,10 @@ from live.experiments.common import (
     without,
 )
 
-__all__ = ["BUSY_LOADS", "Busy", "busy_workers", "overruns_of", "overtaking_of"]
+__all__ = ["Busy", "busy_workers", "overruns_of", "overtaking_of"]
 
-BUSY_LOADS = {4: 0.9, 8: 0.8}
-"""Of how many workers, at which load. More of them are more in each other's way."""
-
+FEW = 4
+LOAD, LOAD_OF_MANY = 0.9, 0.8  # of up to so few workers, and of more: these have less to spare
 USUAL = 0.98  # the share of busy times that tell what a turn costs; the others were disturbed
 
 
@@ -82,7 +81,8 @@ def busy_workers(
 ) -> list[Busy]:
     """Look at as many requests at each of some numbers of workers, in about this time."""
     rates = {
-        workers: load * workers / float(np.mean(WORKS)) for workers, load in BUSY_LOADS.items()
+        workers: (LOAD if workers <= FEW else LOAD_OF_MANY) * workers / float(np.mean(WORKS))
+        for workers in runs
     }
     n = max(100, int(seconds / sum(1.0 / rate for rate in rates.values())))
     return [_look_at(runs[workers], n, rate, rng) for workers, rate in rates.items()]

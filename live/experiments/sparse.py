@@ -17,15 +17,17 @@ from live.experiments.common import (
     without,
 )
 
-__all__ = ["SPARSE_TURNS", "SPARSE_WORKERS", "idle_worker", "levels_of"]
+__all__ = ["SPARSE_TURNS", "idle_worker", "levels_of"]
 
 SPARSE_RATES = {40.0: 0.4, 160.0: 0.3, 640.0: 0.3}  # requests a second: the share of a turn
 SPARSE_TURNS = 4
-SPARSE_WORKERS = 8
+LOAD = 0.5  # at most: work is shorter at rates at which it would be more
 
 
-def idle_worker(run: Runner, seconds: float, rng: np.random.Generator) -> dict[str, Any]:
-    """Look at requests that find idle workers.
+def idle_worker(
+    run: Runner, workers: int, seconds: float, rng: np.random.Generator
+) -> dict[str, Any]:
+    """Look at requests that find idle workers, of so many.
 
     Returns
     -------
@@ -43,7 +45,9 @@ def idle_worker(run: Runner, seconds: float, rng: np.random.Generator) -> dict[s
             rates.append(np.full(n, rate))
             turns.append(np.full(n, turn))
     of_rate, of_turn = np.concatenate(rates), np.concatenate(turns)
+    usual = workers / float(np.mean(WORKS))
     works = rng.choice(WORKS, len(of_rate))
+    works *= np.minimum(1.0, LOAD * usual / np.where(of_rate > 0.0, of_rate, top))
     found = run(Workload.from_arrays(np.cumsum(np.concatenate(gaps)), works, name="sparse"))
     rows = found.record.handovers
     idle = np.ones(len(works), bool)

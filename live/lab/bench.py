@@ -109,10 +109,13 @@ class Bench:
                     self.workload, peer.url, model, self.cluster, pids=peer.pids, **self._sent()
                 )
             )
-        if run is None:
-            return
-        self.peers[name][theirs] = run
-        costs = calibrate_node(scheduling, CALIBRATE_S / 2, say=self.teller.stage)
+            if run is None:
+                return
+            self.peers[name][theirs] = run
+            costs = calibrate_node(
+                scheduling, CALIBRATE_S / 2, say=self.teller.stage,
+                peers={self.cluster.workers: peer},
+            )  # fmt: skip
         self.node_costs[theirs] = costs
         if not costs.is_quiet:
             self.notes.append(

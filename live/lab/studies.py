@@ -245,7 +245,11 @@ def study(
         for name, policy in policies.items()
     }
     given = calibration
-    calibrations = [calibrate(CALIBRATE_S, say=teller.stage) if given is None else given]
+    calibrations = [
+        calibrate(CALIBRATE_S, say=teller.stage, workers=[cluster.workers])
+        if given is None
+        else given
+    ]
     bench = Bench(workload, cluster, client, busy, seed, teller)
     try:
         others = {} if against is None else bench.server(against, next(iter(policies.values())))
@@ -257,7 +261,9 @@ def study(
                 break
         if given is None and bench.is_complete:
             # Once more, to know by how much the machine changes.
-            calibrations.append(calibrate_again(calibrations[0], AGAIN_S, say=teller.stage))
+            calibrations.append(
+                calibrate_again(calibrations[0], AGAIN_S, say=teller.stage, workers=cluster.workers)
+            )
     except KeyboardInterrupt:
         bench.is_complete = False
     calibration = Calibration.pooled(calibrations)

@@ -12,9 +12,9 @@ from scipy.stats import kstest
 
 from lbsim import Cluster
 from lbsim.calibration import REGIMES, Calibration
-from live.calibrate import calibrate, calibrate_node
-from live.experiments.busy import BUSY_LOADS, Busy, overtaking_of
-from live.experiments.common import ATTEMPTS, gaps_of, undisturbed
+from live.calibrate import WORKERS, calibrate, calibrate_node
+from live.experiments.busy import Busy, overtaking_of
+from live.experiments.common import ATTEMPTS, gaps_of, undisturbed, without
 from live.experiments.sparse import levels_of
 from live.machine import Disturbance
 
@@ -41,7 +41,7 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
     assert costs.worker_turn_s >= 0
     taking = costs.worker_accept_s + costs.worker_turn_s
     overruns = [spread for of_rate in costs.overrun.values() for spread in of_rate.values()]
-    assert len(overruns) == len(REGIMES) * len(BUSY_LOADS)
+    assert len(overruns) == len(REGIMES) * len(WORKERS)
     assert all(0 < taking + np.median(spread) < 0.1 for spread in overruns)
     assert all(spread[0] >= 0 for spread in costs.before.values())
     assert all(spread[0] > 0 for spread in costs.rest.values())
@@ -87,6 +87,21 @@ def test_overtaking_is_told_only_where_there_was_a_race():
     assert again.tolist() == [True, False]
     unknown = np.full(5, np.nan)
     assert len(overtaking_of(arrival, unknown, started)) == 0
+
+
+def test_what_was_stolen_is_taken_off_the_largest_times():
+    rng = np.random.default_rng(1)
+    honest = rng.gamma(9.0, 1e-4, 5000)
+    stolen = np.where(rng.random(5000) < 0.02, rng.exponential(3e-3, 5000), 0.0)
+    seen = np.append(honest + stolen, np.nan)
+    cleared = without(seen, float(stolen.mean()))
+    assert np.nanmean(cleared) == pytest.approx(honest.mean(), rel=1e-3)
+    assert np.quantile(cleared[:-1], 0.9) == pytest.approx(np.quantile(honest, 0.9), rel=0.05)
+    assert np.isnan(cleared[-1])
+    assert np.array_equal(without(seen, 0.0), seen, equal_nan=True)
+    # More than can have been: the larger half is the median.
+    assert np.nanmax(without(seen, 1.0)) == pytest.approx(np.nanmedian(seen))
+    assert len(without(np.zeros(0), 1.0)) == 0
 
 
 def test_levels_follow_the_machine():

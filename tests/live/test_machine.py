@@ -1,5 +1,6 @@
 """Knowing whether the machine is ours alone."""
 
+import numpy as np
 import pytest
 
 from live import machine
@@ -50,6 +51,21 @@ def test_it_is_waited_for_who_computes_and_who_steals(monkeypatch, which):
     clock.now = 0.0
     assert not wait_for_quiet(10.0)
     assert clock.now < 14.0
+
+
+def test_theft_is_what_was_stolen_of_what_was_not_used(monkeypatch):
+    clock = Clock(monkeypatch, lambda _: 0.6, lambda now: 0.1 if 2.0 <= now < 4.0 else 0.0)
+    watch = machine.Watch()
+    while clock.now < 6.0:
+        clock.go(0.1)
+        watch.note()
+    whole = watch.look()
+    assert whole.steal == pytest.approx(0.1 * 2 / 6, rel=0.1)
+    assert whole.busy == pytest.approx(0.6 + whole.steal, rel=0.05)
+    # A tenth was stolen, and three tenths were idle.
+    times = np.array([-9.0, 0.5, 3.0, 5.0, 99.0, np.nan])
+    assert watch.theft(times)[:5] == pytest.approx([0, 0, 0.1 / 0.4, 0, 0], abs=0.03)
+    assert machine.Watch().theft(times) == pytest.approx(np.zeros(6))
 
 
 def test_stealing_and_waiting_are_no_quiet():

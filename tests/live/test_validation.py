@@ -78,7 +78,7 @@ def test_a_bias_is_told(validation):
     assert "(may exceed 5 %)" in validation.summary(rows)
 
 
-def test_runs_are_predicted_with_the_latest_quiet_calibrations_that_are_alike(validation):
+def test_runs_are_predicted_with_the_nearest_quiet_calibrations_that_are_alike(validation):
     way = {100.0: (1e-3, 2e-3)}
     costs = Calibration(
         *[1e-5] * 5, dict.fromkeys(REGIMES, way), way, way, 0.1, machine={"cores": 2}
@@ -88,13 +88,18 @@ def test_runs_are_predicted_with_the_latest_quiet_calibrations_that_are_alike(va
         "elsewhere": replace(costs, machine={"cores": 64}),
         "at other rates": replace(costs, overrun={name: {7.0: (0.0, 1.0)} for name in REGIMES}),
     }
-    known = [validation.Kept(f"Node {i}", costs) for i in range(validation.LATEST + 2)]
-    known[3:3] = [validation.Kept(f"Node {name}", each) for name, each in odd.items()]
+    many = validation.NEAREST + 4
+    known = [validation.Kept(f"Node {i}", costs) for i in range(many)]
+    known[3:3] = [validation.Kept("Node 3.5", each) for each in odd.values()]
     known.append(validation.Kept("pass 99", costs))
-    found = [each.name for each in validation.latest(known, "Node")]
-    assert found == [f"Node {i}" for i in range(2, validation.LATEST + 2)]
-    assert [each.name for each in validation.latest(known, "pass")] == ["pass 99"]
-    assert validation.latest(known, "shared") == []
+
+    def found(side, when):
+        return [each.name for each in validation.nearest(known, side, when)]
+
+    assert found("Node", 1e9) == [f"Node {many - 1 - i}" for i in range(validation.NEAREST)]
+    assert set(found("Node", 3.4)) == {f"Node {i}" for i in range(1, validation.NEAREST + 1)}
+    assert found("pass", 0.0) == ["pass 99"]
+    assert found("shared", 0.0) == []
 
 
 def test_the_readme_quotes_what_is_known(validation):
