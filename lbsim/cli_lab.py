@@ -49,7 +49,7 @@ def add_commands(
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     lab.set_defaults(run=lambda options: _lab(options, read), limits_time=True)
-    _add_options(lab, add_trace, LAB_POLICIES, 60.0, "lbsim-lab")
+    _add_options(lab, add_trace, LAB_POLICIES, 75.0, "lbsim-lab")
     lab.add_argument("--no-node", action="store_true", help="leave Node.js's own curve out")
     lab.add_argument(
         "--against",

@@ -17,7 +17,7 @@ explained:
   before they set it up, also how often the next was accepted before the handler of this one ran.
 - *flood*: trivial requests faster than the master can take them, so that it is never woken for a
   single one, to see its processor time, of which the kernel keeps the account
-  (/proc/PID/schedstat).
+  (/proc/PID/schedstat). Then its workers are killed, to see how long they take to come back.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,15 +30,13 @@ import numpy as np
 from lbsim import policies
 from lbsim.calibration import REGIMES, Calibration
 from lbsim.cluster import Cluster
-from lbsim.faults import Crash, Faults
 from lbsim.policy import Policy
-from lbsim.workload import Workload
 from live.experiments.busy import busy_workers, overruns_of
 from live.experiments.common import Runner, measured, undisturbed
 from live.experiments.flood import busy_master, flood_of, master_time
 from live.experiments.sparse import idle_worker
 from live.machine import facts
-from live.measuring import measure, measure_against
+from live.measuring import measure_against
 from live.peers import node_cluster
 from live.peers.node import Peer
 
@@ -93,9 +91,7 @@ def calibrate(
         for regime, policy in REGIME_POLICIES.items()
     }
     say("calibrating: a busy master")
-    accept_s, whole_s, per_byte_s = busy_master(0.2 * seconds, mode)
-    say("calibrating: a worker's death")
-    restart_s = _restart()
+    master = busy_master(0.2 * seconds, mode)
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), max(workers), mode)
     ways = idle_worker(least, max(workers), 0.45 * seconds, rng)
@@ -104,16 +100,16 @@ def calibrate(
     }
     # Where they are least in each other's way.
     worker_accept_s, worker_turn_s = taking = now["queued"][0].taking()
-    ways["before"] = _less(ways["before"], whole_s + worker_accept_s + worker_turn_s)
+    ways["before"] = _less(ways["before"], master.whole_s + worker_accept_s + worker_turn_s)
     ways["is_quiet"] &= all(busy.is_quiet for several in found.values() for busy in several)
     return Calibration(
-        accept_s=accept_s,
-        dispatch_s=whole_s - accept_s,
-        per_byte_s=per_byte_s,
+        accept_s=master.accept_s,
+        dispatch_s=master.whole_s - master.accept_s,
+        per_byte_s=master.per_byte_s,
         worker_accept_s=worker_accept_s,
         worker_turn_s=worker_turn_s,
         overrun={regime: overruns_of(several, *taking) for regime, several in now.items()},
-        restart_s=restart_s,
+        restart_s=master.restart_s,
         machine=facts(),
         **ways,
     )
@@ -252,17 +248,3 @@ def _less(spreads: dict[float, tuple[float, ...]], part: float) -> dict[float, t
         rate: tuple(np.maximum(0.0, np.array(spread) - part).tolist())
         for rate, spread in spreads.items()
     }
-
-
-def _restart() -> float:
-    """Return the median time from a worker's death until its successor is up."""
-    crashes = [Crash(worker, 0.1 + 0.3 * worker) for worker in range(3)]
-    cluster = Cluster(4, discipline="event_loop", faults=Faults(*crashes))
-    n = 20
-    run = measure(
-        Workload.from_arrays(np.arange(n) * 0.1, np.full(n, 1e-3)),
-        policies.RoundRobin(),
-        cluster,
-    )
-    down = [end - begin for _, begin, end in run.down_spans() if np.isfinite(end)]
-    return float(np.median(down))

@@ -102,6 +102,15 @@ class Crew:
         with contextlib.suppress(KeyError, ProcessLookupError):
             os.kill(self.pids[worker], number)
 
+    def replace_worker(self, worker: int) -> float:
+        """Kill a worker, and return how many seconds it took until its successor was up."""
+        with self._news:
+            self._up.discard(worker)
+        killed = time.monotonic()
+        self.signal_worker(worker, signal.SIGKILL)
+        self._wait_until(lambda: worker in self._up, f"worker {worker} is up again", BOOT_S)
+        return time.monotonic() - killed
+
     def reload(self) -> None:
         """Ask the master for a rolling reload."""
         self._process.send_signal(signal.SIGHUP)

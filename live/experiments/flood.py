@@ -1,6 +1,7 @@
 """The processor time of a master that is never woken for a single request."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,27 +11,44 @@ from lbsim.workload import Workload
 from live.client import Task, replay
 from live.measuring import server
 
-__all__ = ["busy_master", "flood_of", "master_time"]
+__all__ = ["Master", "busy_master", "flood_of", "master_time"]
 
 FLOOD_WORKERS = 2
 FLOOD_RATE = 20_000.0  # requests a second: more than anybody can take
 PAYLOAD = 50_000.0  # bytes; less than the master holds of a body
 
 
-def busy_master(seconds: float, mode: str) -> tuple[float, float, float]:
-    """Return the master's seconds to accept and decide, for everything, and for a byte more."""
-    small, accept_s = _flooded(flood_of(seconds / 2, 0.0), mode)
-    large, _ = _flooded(flood_of(seconds / 2, PAYLOAD), mode)
-    return min(accept_s, small), small, max(0.0, (large - small) / PAYLOAD)
+class Master(NamedTuple):
+    """What a master tells that is flooded, in seconds.
+
+    Attributes
+    ----------
+    accept_s, whole_s, per_byte_s : float
+        Its processor time to accept and decide, for everything, and for a byte more.
+    restart_s : float
+        From a worker's death until its successor is up; after the flood.
+    """
+
+    accept_s: float
+    whole_s: float
+    per_byte_s: float
+    restart_s: float
 
 
-def _flooded(flood: Workload, mode: str) -> tuple[float, float]:
-    """Return our master's processor time a request, and the part until it had decided."""
+def busy_master(seconds: float, mode: str) -> Master:
+    """Flood our master with small requests, then with large ones; then kill its workers."""
     cluster = Cluster(FLOOD_WORKERS, discipline="event_loop")
     with server(policies.LeastConnections(), cluster, mode=mode) as running:
-        spent, start = master_time(flood, running.crew.address, running.crew.master_pid)
-        stamps, _ = running.stop(start)
-    return spent, float(np.median(stamps["decided"] - stamps["accept"]))
+        flooded = running.crew.address, running.crew.master_pid
+        small, _ = master_time(flood_of(seconds / 2, 0.0), *flooded)
+        large, later = master_time(flood_of(seconds / 2, PAYLOAD), *flooded)
+        restarts = [running.crew.replace_worker(worker) for worker in range(FLOOD_WORKERS)]
+        stamps, _ = running.stop(later)
+    stamps = stamps[stamps["accept"] < 0.0]  # of the small ones
+    accept_s = float(np.median(stamps["decided"] - stamps["accept"]))
+    return Master(
+        min(accept_s, small), small, max(0.0, (large - small) / PAYLOAD), float(np.mean(restarts))
+    )
 
 
 def flood_of(seconds: float, payload: float) -> Workload:

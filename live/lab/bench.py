@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CALIBRATE_S", "Bench", "Teller"]
 
 CALIBRATE_S = 6.0
-"""How long a calibration within a study measures, and about as long again it starts and stops.
-Node.js's takes half as long."""
+"""How long a calibration within a study measures; Node.js's half as long."""
 
 
 class Teller(Protocol):

@@ -41,6 +41,10 @@ def figures(study: "Study") -> "dict[str, Figure]":
         left, right = figure.subplots(1, 2, width_ratios=(1.45, 1.0))
         _ccdf(pair, left)
         _qq(pair, right)
+    for figure in drawn.values():
+        # What is where is found out once, and not by each of those who draw it.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     return drawn
 
 

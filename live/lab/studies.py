@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,12 @@ OVERHEAD_S = 2.0
 
 AGAIN_S = 3.0
 """How long a calibration is repeated for afterwards."""
+
+SERVERS_S = 12.0
+"""About how long a calibration's servers and load generators take to start and stop."""
+
+PAGE_S = 6.0
+"""About how long the page and its pictures take."""
 
 SIMULATED = 0.2
 """Share of a budget for simulating."""
@@ -82,6 +89,10 @@ class Study:
 
     def quantiles(self) -> "pd.DataFrame":
         """Return `Pair.quantiles` of every policy."""
+        return self._quantiles.copy()
+
+    @cached_property
+    def _quantiles(self) -> "pd.DataFrame":
         return _concat([pair.quantiles(self.seed) for pair in self.pairs])
 
     def distances(self) -> "pd.DataFrame":
@@ -307,8 +318,8 @@ def requests_for(budget_s: float, rate: float, runs: int, calibrations: float) -
     calibrations : float
         How many are made and repeated too; Node's is half a one.
     """
-    each = 2.0 * CALIBRATE_S + AGAIN_S + 1.0
-    taken = budget_s * SIMULATED + runs * OVERHEAD_S + calibrations * each
+    each = CALIBRATE_S + AGAIN_S + SERVERS_S
+    taken = budget_s * SIMULATED + runs * OVERHEAD_S + calibrations * each + PAGE_S
     n = int(max(0.0, budget_s - taken) / runs * rate)
     if n < 2 * LEAST:
         raise InputError(

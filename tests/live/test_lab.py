@@ -178,7 +178,7 @@ def test_a_study_is_saved_whole(tmp_path):
 
 
 def test_how_much_fits_into_a_budget():
-    assert requests_for(120.0, 300.0, 4, 0) > requests_for(60.0, 300.0, 4, 1.5) > 1000
+    assert requests_for(120.0, 300.0, 4, 0) > requests_for(90.0, 300.0, 4, 1.5) > 1000
     with pytest.raises(InputError, match="give a larger --budget or fewer policies"):
         requests_for(10.0, 100.0, 6, 1)
 
