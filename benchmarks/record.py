@@ -25,7 +25,8 @@ from lbsim import (
     recordings,
     simulate,
 )  # fmt: skip
-from lbsim.calibration import SINGLES, Calibration, regime_of
+from lbsim.calibration import Calibration, regime_of
+from lbsim.costs import SINGLES
 from live.calibrate import calibrate
 from live.machine import Watch
 from live.measuring import measure_against

@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 
 from lbsim import policies
-from lbsim.calibration import REGIMES, Calibration
+from lbsim.calibration import Calibration
 from lbsim.cluster import Cluster
+from lbsim.costs import REGIMES
 from lbsim.policy import Policy
 from live.experiments.busy import busy_workers, overruns_of
 from live.experiments.common import Runner, measured, undisturbed

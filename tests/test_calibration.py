@@ -19,7 +19,8 @@ from lbsim import (
     policies,
     simulate,
 )
-from lbsim.calibration import PACES, REGIMES, SLICE_S, WAKES, Calibration, regime_of
+from lbsim.calibration import PACES, SLICE_S, WAKES, Calibration, regime_of
+from lbsim.costs import REGIMES
 
 COSTS = Calibration(
     accept_s=30e-6,

@@ -11,7 +11,8 @@ import pytest
 from scipy.stats import kstest
 
 from lbsim import Cluster
-from lbsim.calibration import REGIMES, Calibration
+from lbsim.calibration import Calibration
+from lbsim.costs import REGIMES
 from live.calibrate import WORKERS, calibrate, calibrate_node
 from live.experiments.busy import Busy, overtaking_of
 from live.experiments.common import ATTEMPTS, gaps_of, undisturbed, without

@@ -23,7 +23,8 @@ from lbsim import (
     policies,
     simulate,
 )
-from lbsim.calibration import REGIMES, Calibration
+from lbsim.calibration import Calibration
+from lbsim.costs import REGIMES
 from lbsim.prediction import Prediction
 from live.client import Lateness, Replay
 from live.lab import BANDS, Pair, Study, Word, requests_for, study, validate

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lbsim.calibration import REGIMES, Calibration
+from lbsim.calibration import Calibration
+from lbsim.costs import REGIMES
 
 ROOT = Path(__file__).resolve().parents[2]
 PATH = ROOT / "benchmarks" / "validation.py"
