@@ -23,7 +23,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -184,7 +184,7 @@ class Calibration(Costs):
             The same rows: arrivals later by `before`, work longer by how far `overrun` is from
             its mean, both by what is stolen. Nobody overtakes: client and master do one thing
             after the other, so what is late makes late what follows. All costs have one level,
-            drawn too.
+            drawn too, and `overrun` one of its own, if it is `unsure`.
         cluster : Cluster
             With this machine's costs, at that level.
         outside : ndarray of float64, shape (n,)
@@ -195,8 +195,9 @@ class Calibration(Costs):
         level = pace * self._draw_level(rng)
         usual = float(np.mean(level))
         rate = _rate(workload, cluster)
-        costly = self.apply(cluster, regime, usual, rate)
-        overruns = spread.at_rate(self.overrun[regime], rate)
+        costs = self._drawn(regime, rng)
+        costly = costs.apply(cluster, regime, usual, rate)
+        overruns = spread.at_rate(costs.overrun[regime], rate)
         before, overrun, rest = (
             level * spread.draw(of, rng, n)
             for of in (
@@ -226,6 +227,18 @@ class Calibration(Costs):
         outside = arrival - rows.arrival + after
         seen = replace(workload, recipe=None, rows=rows._replace(arrival=arrival))
         return seen, costly, outside
+
+    def _drawn(self, regime: str, rng: np.random.Generator) -> Self:
+        """Return the same with as much `overrun` as there may be, for all that is known."""
+        unsure = self.unsure.get(regime, 0.0)
+        if unsure == 0.0:
+            return self
+        factor = math.exp(unsure * rng.standard_normal())
+        scaled = {
+            rate: tuple((factor * np.asarray(of)).tolist())
+            for rate, of in self.overrun[regime].items()
+        }
+        return replace(self, overrun={**self.overrun, regime: scaled})
 
     def _draw_level(self, rng: np.random.Generator) -> float:
         """Draw how slow the machine is, relative to what was measured on the average.

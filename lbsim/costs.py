@@ -66,6 +66,9 @@ class Costs:
         A worker's time for a connection after it has acknowledged it, and how many connections
         (a share) take it that long, `Cluster.setup_s`. Known by its effect only: how often what
         the master sent in answer was accepted before that connection's handler ran.
+    unsure : mapping of str to float
+        How uncertain the mean of `overrun` is in each of the `REGIMES`: its standard error,
+        relative to it. Empty if that is not known.
     levels : tuple of float
         How slow the machine was in each repetition of the measurement, relative to their mean,
         and to `making`.
@@ -86,6 +89,7 @@ class Costs:
     rest: dict[float, Spread]
     restart_s: float
     making: dict[float, float] = field(default_factory=dict)
+    unsure: dict[str, float] = field(default_factory=dict)
     worker_setup_s: float = 0.0
     setup_share: float = 0.0
     levels: tuple[float, ...] = (1.0,)
@@ -112,6 +116,8 @@ class Costs:
                 f"Calibration: making is of the rates {', '.join(map(str, self.making))}, before "
                 f"of {', '.join(map(str, self.before))}; measure it again with: live calibrate"
             )
+        for regime, value in self.unsure.items():
+            checks.not_negative("Calibration", f"unsure of {regime}", value)
         busy = [rate for of_rate in self.overrun.values() for rate in of_rate]
         if not all(self.overrun.values()):
             raise InputError(
@@ -214,6 +220,11 @@ class Costs:
                 for rate in first.making
                 if all(each.making for each in calibrations)
             },
+            unsure={
+                name: math.sqrt(sum(each.unsure.get(name, 0.0) ** 2 for each in calibrations))
+                / len(calibrations)
+                for name in REGIMES
+            },
             levels=tuple(
                 level * of / mean
                 for each, of in zip(calibrations, whole, strict=True)
@@ -258,6 +269,10 @@ class Costs:
         lines += [
             f"{f'making, {rate:g}/s':28} {self.making[rate] * 1e6:10.1f} µs"
             for rate in sorted(self.making)
+        ]
+        lines += [
+            f"{f'overrun, {regime}, unsure':28} ± {value:.1%}"
+            for regime, value in self.unsure.items()
         ]
         times = f"{len(self.levels)} repetition{'s' if len(self.levels) != 1 else ''}"
         lines.append(f"{'level':28} ± {self._uncertainty():.1%} (from {times})")

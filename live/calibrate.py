@@ -32,7 +32,7 @@ from lbsim.calibration import Calibration
 from lbsim.cluster import Cluster
 from lbsim.costs import REGIMES
 from lbsim.policy import Policy
-from live.experiments.busy import busy_workers, overruns_of
+from live.experiments.busy import busy_workers, overruns_of, unsure_of
 from live.experiments.common import Runner, measured, undisturbed
 from live.experiments.flood import busy_master, flood_of, master_time
 from live.experiments.sparse import idle_worker
@@ -103,13 +103,15 @@ def calibrate(
     worker_accept_s, worker_turn_s = taking = now["queued"][0].taking()
     ways["before"] = _less(ways["before"], master.whole_s + worker_accept_s + worker_turn_s)
     ways["is_quiet"] &= all(busy.is_quiet for several in found.values() for busy in several)
+    overrun = {regime: overruns_of(several, *taking) for regime, several in now.items()}
     return Calibration(
         accept_s=master.accept_s,
         dispatch_s=master.whole_s - master.accept_s,
         per_byte_s=master.per_byte_s,
         worker_accept_s=worker_accept_s,
         worker_turn_s=worker_turn_s,
-        overrun={regime: overruns_of(several, *taking) for regime, several in now.items()},
+        overrun=overrun,
+        unsure={regime: unsure_of(several, overrun[regime]) for regime, several in now.items()},
         restart_s=master.restart_s,
         machine=facts(),
         **ways,
@@ -227,7 +229,8 @@ def _without_asking(
     setup_s = SETUP * master_s
     ways["before"] = _less(ways["before"], master_s + overtaking * setup_s)
     ways["is_quiet"] &= all(busy.is_quiet for busy in found)
-    overrun = overruns_of([busy.when(ways["making"]) for busy in found])
+    found = [busy.when(ways["making"]) for busy in found]
+    overrun = overruns_of(found)
     return Calibration(
         accept_s=0.0,
         dispatch_s=master_s,
@@ -237,6 +240,7 @@ def _without_asking(
         worker_setup_s=setup_s,
         setup_share=overtaking if setup_s > 0.0 else 0.0,
         overrun=dict.fromkeys(REGIMES, overrun),
+        unsure=dict.fromkeys(REGIMES, unsure_of(found, overrun)),
         restart_s=0.0,
         machine=facts(),
         **ways,

@@ -1,6 +1,7 @@
 """Calibrations: files, and what they change in a simulation."""
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -232,6 +233,19 @@ def test_replays_differ_by_as_much_as_the_machine_did():
     assert middle == pytest.approx(tight[1], rel=0.02)
 
 
+def test_replays_differ_by_as_much_as_is_not_known_of_the_overrun():
+    sure = fixed(1e-3, (0.0, 0.0), 0.0)
+    unsure = replace(sure, unsure=dict.fromkeys(REGIMES, 0.1))
+    workload, cluster = poisson(), Cluster(4, discipline="event_loop")
+    costs = [unsure.perturb(workload, seed, cluster)[1].overhead_s for seed in range(400)]
+    assert np.median(costs) == pytest.approx(1e-3, rel=0.02)
+    assert np.std(np.log(costs)) == pytest.approx(0.1, rel=0.15)
+    low, middle, high = unsure.predict(workload, policies.RoundRobin(), cluster).interval(0.5)
+    assert low < middle < high
+    same, _, _ = sure.predict(workload, policies.RoundRobin(), cluster, replays=3).interval(0.5)
+    assert middle == pytest.approx(same, rel=0.02)
+
+
 def test_costs_follow_how_long_sockets_take_to_make():
     n = 1000
     workload = Workload.from_arrays(np.arange(n) * 0.01, np.full(n, 0.001))
@@ -306,8 +320,10 @@ def test_calibrations_are_pooled():
         },
         levels=(0.9, 1.1),
         making={100.0: 60e-6},
+        unsure=dict.fromkeys(REGIMES, 0.04),
     )
-    both = Calibration.pooled([replace(COSTS, making={100.0: 40e-6}), slower])
+    faster = replace(COSTS, making={100.0: 40e-6}, unsure=dict.fromkeys(REGIMES, 0.03))
+    both = Calibration.pooled([faster, slower])
     assert both.making[100.0] == pytest.approx(50e-6)
     assert both.accept_s == pytest.approx(40e-6)
     assert both.before[100.0] == pytest.approx((2e-4, 3e-4, 10e-4))
@@ -316,6 +332,7 @@ def test_calibrations_are_pooled():
     assert both.levels[0] < both.levels[1] < both.levels[2]
     assert np.average(both.levels, weights=[2, 1, 1]) == pytest.approx(1.0)
     assert Calibration.pooled([COSTS]).before[100.0] == pytest.approx(COSTS.before[100.0])
+    assert both.unsure["held"] == pytest.approx(math.hypot(0.03, 0.04) / 2)
     assert both.is_quiet
     assert not Calibration.pooled([COSTS, replace(COSTS, is_quiet=False)]).is_quiet
     other = replace(COSTS, before={7.0: (0.0, 1.0)}, rest={7.0: (0.0, 1.0)})

@@ -1,5 +1,6 @@
 """What a request costs a busy worker: from requests that had to wait for the one before."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -7,7 +8,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from lbsim.calibration import SLICE_S
-from lbsim.spread import value_at_rate
+from lbsim.spread import Spread, mean, value_at_rate
 from lbsim.workload import Workload
 from live.experiments.common import (
     COLD,
@@ -20,10 +21,11 @@ from live.experiments.common import (
     without,
 )
 
-__all__ = ["Busy", "busy_workers", "overruns_of", "overtaking_of"]
+__all__ = ["Busy", "busy_workers", "overruns_of", "overtaking_of", "unsure_of"]
 
 FEW = 4
 LOAD, LOAD_OF_MANY = 0.9, 0.8  # of up to so few workers, and of more: these have less to spare
+BATCHES = 10
 USUAL = 0.98  # the share of busy times that tell what a turn costs; the others were disturbed
 
 
@@ -35,7 +37,7 @@ class Busy:
     ----------
     cost : ndarray of float64
         Seconds between the end of the one before and its own, without its work, and without
-        what a hypervisor stole.
+        what a hypervisor stole; in order of time.
     found : ndarray of int
         How many connections its worker took in between, itself among them. 0: it had been taken
         before, or nobody knows.
@@ -71,6 +73,15 @@ class Busy:
         (each, turn, _), _ = nnls(terms, self.cost[usual])
         return float(each), float(turn)
 
+    def unsure(self, overrun_s: float) -> float:
+        """Return the standard error of the mean cost, relative to a part of it.
+
+        By batch means, since what disturbs one request disturbs its neighbours (Law, Simulation
+        Modeling and Analysis, 5th ed., section 9.5.3).
+        """
+        batches = [float(batch.mean()) for batch in np.array_split(self.cost, BATCHES)]
+        return float(np.std(batches, ddof=1) / math.sqrt(BATCHES) / overrun_s)
+
     def overrun(self, each: float = 0.0, turn: float = 0.0) -> tuple[float, ...]:
         """Return the spread of the rest."""
         return spread_of(self.cost - each * self.found - turn * (self.found > 0))
@@ -95,6 +106,11 @@ def overruns_of(
     return {busy.rate: busy.overrun(each, turn) for busy in several}
 
 
+def unsure_of(several: list[Busy], overruns: Mapping[float, Spread]) -> float:
+    """Return how uncertain the means of these overruns are, relative to them."""
+    return float(np.mean([busy.unsure(mean(overruns[busy.rate])) for busy in several]))
+
+
 def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy:
     """Look at `n` requests that come at this rate, of which some had to wait."""
     n += COLD
@@ -102,7 +118,7 @@ def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy
     arrival = np.cumsum(gaps_of(rate, n, rng))
     seen = run(Workload.from_arrays(arrival, works, name="busy"))
     rows = seen.record.handovers
-    costs, founds, overtaking = [], [], []
+    costs, founds, overtaking, ends = [], [], [], []
     accepted_at = seen.replay.accepted - seen.replay.start
     for mine in by_worker(rows):
         requests = rows.ticket[mine]
@@ -119,12 +135,14 @@ def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy
         )
         costs.append(cost[chosen])
         founds.append(found[chosen])
-    cost = np.concatenate(costs)
+        ends.append(rows.ended[mine][1:][chosen])
+    in_time = np.argsort(np.concatenate(ends))
+    cost = np.concatenate(costs)[in_time]
     # A worker wakes once for each: when its work is over.
     stolen_s = SLICE_S * float(np.mean(seen.theft[COLD:]))
     return Busy(
         without(cost, stolen_s),
-        np.concatenate(founds),
+        np.concatenate(founds)[in_time],
         rate,
         float(np.nanmedian(seen.making[COLD:])),
         _mean(np.concatenate(overtaking)),

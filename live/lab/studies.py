@@ -1,7 +1,7 @@
 """Every policy, simulated and measured on the same requests."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -277,7 +277,8 @@ def study(
             )
     except KeyboardInterrupt:
         bench.is_complete = False
-    calibration = Calibration.pooled(calibrations)
+    # What a worker is occupied for was measured once, however often the ways were.
+    calibration = replace(Calibration.pooled(calibrations), unsure=calibrations[0].unsure)
     pairs: list[Pair] = []
     try:
         for name, run in bench.runs.items():

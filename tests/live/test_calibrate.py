@@ -1,5 +1,6 @@
 """Measuring what the machine costs: that it is done, not what comes out."""
 
+import math
 import os
 import shutil
 import subprocess
@@ -73,6 +74,18 @@ def test_a_worker_s_costs_are_told_apart_and_none_is_negative():
     each, turn = Busy(odd, found, rate=360.0, making_s=1e-4).taking()
     assert each == 0
     assert turn == pytest.approx(340e-6, rel=0.1)
+
+
+def test_how_sure_a_mean_is_follows_from_its_batches():
+    rng = np.random.default_rng(1)
+
+    def unsure(cost):
+        return Busy(cost, np.zeros(len(cost), int), rate=360.0, making_s=1e-4).unsure(2e-3)
+
+    independent = [unsure(rng.normal(1e-3, 4e-4, 400)) for _ in range(200)]
+    assert np.mean(independent) == pytest.approx(4e-4 / 20 / 2e-3, rel=0.1)
+    in_bunches = [unsure(np.repeat(rng.normal(1e-3, 4e-4, 40), 10)) for _ in range(200)]
+    assert np.mean(in_bunches) == pytest.approx(4e-4 / math.sqrt(40) / 2e-3, rel=0.1)
 
 
 def test_overtaking_is_told_only_where_there_was_a_race():
