@@ -284,6 +284,7 @@ class Calibration(Costs):
             to be predicted; see `pace`. Without it the machine is as it was in the calibration.
         theft : ndarray of float64, shape (n,), optional
             How likely it was that a processor was away at each of its requests; see `perturb`.
+            Of workers that sleep in place of computing, and wake at the end.
         """
         replays = checks.count("predict", "replays", replays)
         regime = regime_of(policy, cluster)

@@ -288,7 +288,8 @@ def study(
                 server: costs.predict(
                     workload, seen[server].policy, cluster, replays=replays, seed=seed,
                     jitter_seed=seed, client=client, seconds=seconds, making=seen[server].making,
-                    theft=seen[server].theft,
+                    # A worker that computes does not wake at its end.
+                    theft=seen[server].theft if busy == "sleep" else None,
                 )
                 for server, costs in {"live": calibration, **bench.node_costs}.items()
                 if server in seen
