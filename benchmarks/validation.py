@@ -31,9 +31,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -402,30 +405,41 @@ def each_request(parts: list[float]) -> np.ndarray:
     return np.repeat(parts, REQUESTS // PARTS)
 
 
-def predicted_again(out: Path) -> Iterator[dict[str, Any]]:
-    """Return all runs, with the predictions that are made now where enough is known of them."""
-    known = calibrations(out)
-    for row in read(out):
-        used = nearest(known, side(row["policy"]), row["time"])
-        # Whose choices are not known cannot be predicted.
-        if "making" not in row or row["policy"] == "reuseport" or len(used) < FEWEST:
-            yield row
-            continue
-        job = Job(*(row[name] for name in ("workers", "load", "law", "policy", "seed")))
-        costs = Calibration.pooled([each.costs for each in used])
-        row["calibrations"] = [each.name for each in used]
-        row["valid"] = is_valid(
-            Lateness(**row["lateness"]), Disturbance(**row["disturbance"]), used, row["realtime"]
-        )
-        prediction = predicted(job, job.model(), costs, row["making"], row["theft"])
-        for name, of in row["quantiles"].items():
-            low, middle, high = prediction.interval(QUANTILES[name])
-            scale = of["simulated"] / middle
-            of.update(
-                simulated=middle, low=low, high=high, inside=low <= of["measured"] <= high,
-                **{ratio: of[ratio] * scale for ratio in ("ratio", "ratio_low", "ratio_high")},
-            )  # fmt: skip
-        yield row
+def predicted_again(out: Path) -> list[dict[str, Any]]:
+    """Return all runs, with the predictions that are made now where enough is known of them.
+
+    Of a job that was done again, its last run.
+    """
+    known, rows = calibrations(out), read(out)
+    last = {row["name"]: i for i, row in enumerate(rows)}
+    with ProcessPoolExecutor(mp_context=get_context("fork")) as pool:
+        of_last = pool.map(partial(again, known), [rows[i] for i in last.values()], chunksize=4)
+        for i, row in zip(last.values(), of_last, strict=True):
+            rows[i] = row
+    return rows
+
+
+def again(known: Sequence[Kept], row: dict[str, Any]) -> dict[str, Any]:
+    """Return a run with the prediction that is made now, or as it is."""
+    used = nearest(known, side(row["policy"]), row["time"])
+    # Whose choices are not known cannot be predicted.
+    if "making" not in row or row["policy"] == "reuseport" or len(used) < FEWEST:
+        return row
+    job = Job(*(row[name] for name in ("workers", "load", "law", "policy", "seed")))
+    costs = Calibration.pooled([each.costs for each in used])
+    row["calibrations"] = [each.name for each in used]
+    row["valid"] = is_valid(
+        Lateness(**row["lateness"]), Disturbance(**row["disturbance"]), used, row["realtime"]
+    )
+    prediction = predicted(job, job.model(), costs, row["making"], row["theft"])
+    for name, of in row["quantiles"].items():
+        low, middle, high = prediction.interval(QUANTILES[name])
+        scale = of["simulated"] / middle
+        of.update(
+            simulated=middle, low=low, high=high, inside=low <= of["measured"] <= high,
+            **{ratio: of[ratio] * scale for ratio in ("ratio", "ratio_low", "ratio_high")},
+        )  # fmt: skip
+    return row
 
 
 def read(out: Path) -> list[dict[str, Any]]:
