@@ -1,6 +1,5 @@
 """The master: one process, one epoll loop; what it does with requests is in `live.desk`."""
 
-import gc
 import math
 import os
 import select
@@ -110,9 +109,6 @@ class Master:
         # share the memory. The application is not: a reload must find new code.
         import live.asgi  # noqa: F401
 
-        # What is here by now stays: no collection needs to look at it again, in no worker either,
-        # and what a worker does not touch remains shared.
-        gc.freeze()
         for number in SIGNALS:
             signal.signal(number, lambda number, _: self.signals.append(number))
         status = 0
