@@ -74,13 +74,16 @@ class Busy:
         return float(each), float(turn)
 
     def unsure(self, overrun_s: float) -> float:
-        """Return the standard error of the mean cost, relative to a part of it.
+        """Return the standard error of the mean cost, relative to a part of it; 0 of too few.
 
         By batch means, since what disturbs one request disturbs its neighbours (Law, Simulation
         Modeling and Analysis, 5th ed., section 9.5.3).
         """
-        batches = [float(batch.mean()) for batch in np.array_split(self.cost, BATCHES)]
-        return float(np.std(batches, ddof=1) / math.sqrt(BATCHES) / overrun_s)
+        m = min(BATCHES, len(self.cost) // 2)
+        if m < 2:
+            return 0.0
+        batches = [float(batch.mean()) for batch in np.array_split(self.cost, m)]
+        return float(np.std(batches, ddof=1) / math.sqrt(m) / overrun_s)
 
     def overrun(self, each: float = 0.0, turn: float = 0.0) -> tuple[float, ...]:
         """Return the spread of the rest."""

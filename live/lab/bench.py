@@ -9,7 +9,7 @@ from lbsim.client import Client
 from lbsim.cluster import Cluster
 from lbsim.policies import NodeCluster, NodeSchedNone, SharedAccept
 from lbsim.policy import Policy
-from live.calibrate import calibrate_node
+from live.calibrate import WORKERS, calibrate_node
 from live.lab.pair import LEAST
 from live.measured import MeasuredRun
 from live.measuring import measure, measure_against
@@ -101,7 +101,8 @@ class Bench:
             return
         self.teller.stage("measuring real Node")
         model = NodeCluster() if scheduling == "rr" else NodeSchedNone()
-        with node_cluster(self.cluster.workers, scheduling) as peer:
+        n = self.cluster.workers
+        with node_cluster(n, scheduling) as peer:
             theirs = f"Node {peer.version} {'SCHED_RR' if scheduling == 'rr' else 'SCHED_NONE'}"
             run = self._kept(
                 measure_against(
@@ -113,7 +114,7 @@ class Bench:
             self.peers[name][theirs] = run
             costs = calibrate_node(
                 scheduling, CALIBRATE_S / 2, say=self.teller.stage,
-                peers={self.cluster.workers: peer},
+                peers={n: peer} if n <= max(WORKERS) else None,
             )  # fmt: skip
         self.node_costs[theirs] = costs
         if not costs.is_quiet:

@@ -13,7 +13,7 @@ from lbsim.cluster import Cluster
 from lbsim.errors import InputError
 from lbsim.policy import Policy
 from lbsim.simulate import simulate
-from live.calibrate import calibrate, calibrate_again
+from live.calibrate import WORKERS, calibrate, calibrate_again
 from live.lab.bench import CALIBRATE_S, Bench, Teller
 from live.lab.pair import LEAST, Pair
 from live.machine import Disturbance, Watch
@@ -256,10 +256,10 @@ def study(
         for name, policy in policies.items()
     }
     given = calibration
+    # More of them would need more requests a second than the processors may be able to do.
+    workers = min(cluster.workers, max(WORKERS))
     calibrations = [
-        calibrate(CALIBRATE_S, say=teller.stage, workers=[cluster.workers])
-        if given is None
-        else given
+        calibrate(CALIBRATE_S, say=teller.stage, workers=[workers]) if given is None else given
     ]
     bench = Bench(workload, cluster, client, busy, seed, teller)
     try:
@@ -273,7 +273,7 @@ def study(
         if given is None and bench.is_complete:
             # Once more, to know by how much the machine changes.
             calibrations.append(
-                calibrate_again(calibrations[0], AGAIN_S, say=teller.stage, workers=cluster.workers)
+                calibrate_again(calibrations[0], AGAIN_S, say=teller.stage, workers=workers)
             )
     except KeyboardInterrupt:
         bench.is_complete = False

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -86,6 +87,13 @@ def test_how_sure_a_mean_is_follows_from_its_batches():
     assert np.mean(independent) == pytest.approx(4e-4 / 20 / 2e-3, rel=0.1)
     in_bunches = [unsure(np.repeat(rng.normal(1e-3, 4e-4, 40), 10)) for _ in range(200)]
     assert np.mean(in_bunches) == pytest.approx(4e-4 / math.sqrt(40) / 2e-3, rel=0.1)
+
+
+def test_of_too_few_costs_nothing_is_known():
+    few = Busy(np.array([1e-3, 3e-3, 1e-3]), np.zeros(3, int), rate=360.0, making_s=1e-4)
+    assert few.unsure(1e-3) == 0
+    more = replace(few, cost=np.array([1e-3, 1e-3, 3e-3, 3e-3]))
+    assert more.unsure(1e-3) == pytest.approx(1.0)
 
 
 def test_overtaking_is_told_only_where_there_was_a_race():
