@@ -423,7 +423,7 @@ def again(known: Sequence[Kept], row: dict[str, Any]) -> dict[str, Any]:
     """Return a run with the prediction that is made now, or as it is."""
     used = nearest(known, side(row["policy"]), row["time"])
     # Whose choices are not known cannot be predicted.
-    if "making" not in row or row["policy"] == "reuseport" or len(used) < FEWEST:
+    if "theft" not in row or row["policy"] == "reuseport" or len(used) < FEWEST:
         return row
     job = Job(*(row[name] for name in ("workers", "load", "law", "policy", "seed")))
     costs = Calibration.pooled([each.costs for each in used])

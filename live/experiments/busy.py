@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import nnls
 
-from lbsim.calibration import SLICE_S
 from lbsim.spread import Spread, mean, value_at_rate
 from lbsim.workload import Workload
 from live.experiments.common import (
@@ -141,10 +140,8 @@ def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy
         ends.append(rows.ended[mine][1:][chosen])
     in_time = np.argsort(np.concatenate(ends))
     cost = np.concatenate(costs)[in_time]
-    # A worker wakes once for each: when its work is over.
-    stolen_s = SLICE_S * float(np.mean(seen.theft[COLD:]))
     return Busy(
-        without(cost, stolen_s),
+        without(cost, seen.theft[COLD:]),  # a worker wakes once for each: when its work is over
         np.concatenate(founds)[in_time],
         rate,
         float(np.nanmedian(seen.making[COLD:])),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lbsim.calibration import SLICE_S
 from lbsim.cluster import Cluster
 from lbsim.engines.record import Handovers
 from lbsim.policy import Policy
@@ -67,17 +68,20 @@ def by_worker(rows: Handovers) -> list[np.ndarray]:
     return [order[rows.worker[order] == worker] for worker in np.unique(rows.worker)]
 
 
-def without(values: np.ndarray, theft_s: float) -> np.ndarray:
-    """Return times without what a hypervisor added to them, which is `theft_s` on the average.
+def without(values: np.ndarray, theft: np.ndarray, wakes: int = 1) -> np.ndarray:
+    """Return times without what a hypervisor added to them.
 
-    Thefts are rare and long, so that they are in the largest times: these are cut to one value,
-    so that the mean is what it would be. Never below the median, which they leave alone.
+    On the average that is a slice for each of those who had to wake, as often as a processor was
+    away (`theft`, see `live.machine.Watch.theft`). Thefts are rare and long, so that they are in
+    the largest times: these are cut to one value, so that the mean is what it would be. Never
+    below the median, which they leave alone.
     """
     known = ~np.isnan(values)
     ascending = np.sort(values[known])
     n = len(ascending)
     if n == 0:
         return values
+    theft_s = wakes * SLICE_S * float(np.mean(theft))
     # Cut to the i-th value, so much goes off the sum.
     off = np.cumsum(ascending[::-1])[::-1] - ascending * np.arange(n, 0, -1)
     ceiling = np.interp(-theft_s * n, -off, ascending)

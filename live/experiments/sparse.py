@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from lbsim.calibration import SLICE_S, WAKES
+from lbsim.calibration import WAKES
 from lbsim.workload import Workload
 from live.experiments.common import (
     COLD,
@@ -64,16 +64,16 @@ def idle_worker(
         for rate, usual in making.items():
             mine = (of_turn == turn) & (of_rate == rate)
             pace[mine] = np.nanmedian(found.making[mine]) / usual
-    stolen_s = {
-        rate: WAKES * SLICE_S * float(np.mean(found.theft[mine])) for rate, mine in own.items()
-    }
+
+    def spreads(times: np.ndarray) -> dict[float, tuple[float, ...]]:
+        return {
+            rate: spread_of(without(times[mine], found.theft[mine], WAKES))
+            for rate, mine in own.items()
+        }
+
     return {
-        "before": {
-            rate: spread_of(without(before[mine], stolen_s[rate])) for rate, mine in own.items()
-        },
-        "rest": {
-            rate: spread_of(without(rest[mine], stolen_s[rate])) for rate, mine in own.items()
-        },
+        "before": spreads(before),
+        "rest": spreads(rest),
         "making": making,
         "levels": levels_of((before + rest) / pace, list(own.values()), of_turn),
         "is_quiet": found.disturbance.is_quiet,

@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import kstest
 
 from lbsim import Cluster
-from lbsim.calibration import Calibration
+from lbsim.calibration import SLICE_S, Calibration
 from lbsim.costs import REGIMES
 from live.calibrate import WORKERS, calibrate, calibrate_node
 from live.experiments.busy import Busy, overtaking_of
@@ -116,14 +116,16 @@ def test_what_was_stolen_is_taken_off_the_largest_times():
     honest = rng.gamma(9.0, 1e-4, 5000)
     stolen = np.where(rng.random(5000) < 0.02, rng.exponential(3e-3, 5000), 0.0)
     seen = np.append(honest + stolen, np.nan)
-    cleared = without(seen, float(stolen.mean()))
+    theft = stolen / SLICE_S
+    cleared = without(seen, theft)
     assert np.nanmean(cleared) == pytest.approx(honest.mean(), rel=1e-3)
     assert np.quantile(cleared[:-1], 0.9) == pytest.approx(np.quantile(honest, 0.9), rel=0.05)
     assert np.isnan(cleared[-1])
-    assert np.array_equal(without(seen, 0.0), seen, equal_nan=True)
+    assert np.array_equal(without(seen, theft, wakes=2), without(seen, 2 * theft), equal_nan=True)
+    assert np.array_equal(without(seen, 0 * theft), seen, equal_nan=True)
     # More than can have been: the larger half is the median.
-    assert np.nanmax(without(seen, 1.0)) == pytest.approx(np.nanmedian(seen))
-    assert len(without(np.zeros(0), 1.0)) == 0
+    assert np.nanmax(without(seen, theft + 1.0 / SLICE_S)) == pytest.approx(np.nanmedian(seen))
+    assert len(without(np.zeros(0), theft)) == 0
 
 
 def test_levels_follow_the_machine():
