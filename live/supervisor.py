@@ -172,11 +172,11 @@ class Supervisor:
 
     def manage_workers(self, now: float) -> None:
         """Start who is due, replace who hangs, go on with a reload."""
-        stood_still = now - self.managed - PAUSE_S
+        unseen = now - self.managed
         self.managed = now
-        if stood_still > 0.0:  # the master itself was stopped: nobody is silent for that
+        if unseen > PAUSE_S:  # the master itself was stopped: nobody is silent for that
             for w in self.workers:
-                w.beat += stood_still
+                w.beat = min(w.beat + unseen, now)
         for w in self.workers:
             if w.state == DOWN and now >= w.restart_at and not self.is_stopping:
                 self.spawn_worker(w, now)

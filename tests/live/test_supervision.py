@@ -2,11 +2,16 @@
 
 import os
 import resource
+import select
 import signal
+import subprocess
 import threading
 import time
 
+import pytest
 from conftest import eventually, is_alive, read_all, status_of
+
+from live.supervisor import UP, Supervisor
 
 LAB = ("live.apps:app", "--workers")
 
@@ -224,6 +229,52 @@ def test_a_master_that_was_stopped_blames_no_worker(serve):
     assert status_of(live.ask()) == b"200"
     assert list(live.pids().values()) == [pid]
     assert not live.named("hung")
+
+
+class Notebook:
+    """An owner of workers who only writes down."""
+
+    def __init__(self):
+        self.events = []
+
+    def log(self, event, **fields):
+        self.events.append(event)
+
+
+@pytest.fixture
+def silent():
+    """A supervisor that allows 1 s of silence, and its one worker, heard last at 0.4 s."""
+    process = subprocess.Popen(["sleep", "60"])
+    owner = Notebook()
+    supervisor = Supervisor(
+        owner, 1, 1, "", select.epoll(), {}, needs_ack=False, door=None, cookie=None,
+        ledger=None, hang_s=1.0, drain_s=10.0, memory_limit=None,
+    )  # fmt: skip
+    (worker,) = supervisor.workers
+    worker.state, worker.pid, worker.beat = UP, process.pid, 0.4
+    yield supervisor, owner
+    process.kill()
+    process.wait()
+    supervisor.poller.close()
+
+
+def test_the_time_a_master_was_stopped_is_nobodys_silence(silent):
+    supervisor, owner = silent
+    # It was stopped between a turn and the next, before it could read what had been written.
+    for now in (0.8, 3.3, 3.35, 3.85):
+        supervisor.manage_workers(now)
+    assert owner.events == []
+    supervisor.manage_workers(4.0)
+    assert owner.events == ["hung"]
+
+
+def test_a_worker_silent_for_longer_than_the_limit_is_hung(silent):
+    supervisor, owner = silent
+    for now in (0.8, 1.35):
+        supervisor.manage_workers(now)
+    assert owner.events == []
+    supervisor.manage_workers(1.45)
+    assert owner.events == ["hung"]
 
 
 def test_no_process_to_be_had_is_no_end(serve):
