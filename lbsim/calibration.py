@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from lbsim import checks, spread
+from lbsim.bunches import ALONE
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
 from lbsim.costs import Costs
@@ -40,7 +41,7 @@ from lbsim.simulate import simulate
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["PACED", "SLICE_S", "WAKES", "Calibration", "regime_of"]
+__all__ = ["PACED", "SLICE_S", "WAKES", "Calibration", "paces_of", "regime_of"]
 
 FEWEST = 20
 """Replays that are made however long they take."""
@@ -70,6 +71,19 @@ def regime_of(policy: Policy, cluster: Cluster) -> str:
     if policy.needs_ack:
         return "acknowledged"
     return "held" if min(policy.slots, max(cluster.slots)) == 1 else "queued"
+
+
+def paces_of(making: np.ndarray, usual: float, parts: int) -> np.ndarray:
+    """Return how slow the machine was at each request: `Calibration.pace`, of so many parts."""
+    n = len(making)
+    blocks = [
+        rows for rows in np.array_split(np.arange(n), parts) if not np.isnan(making[rows]).all()
+    ]
+    if not blocks:
+        return np.ones(n)
+    middles = [float(rows.mean()) for rows in blocks]
+    paces = [float(np.nanmedian(making[rows])) / usual for rows in blocks]
+    return np.interp(np.arange(n), middles, np.clip(paces, *PACES))
 
 
 @dataclass(frozen=True)
@@ -143,17 +157,11 @@ class Calibration(Costs):
             in the calibration at this rate, within `PACES`. Of clients that wait for answers (a
             closed loop), one figure for all.
         """
-        n = len(making)
-        if not self.making or np.isnan(making).all():
-            return np.ones(n)
+        if not self.making:
+            return np.ones(len(making))
         usual = spread.value_at_rate(self.making, _rate(workload, cluster))
-        parts = 1 if workload.client.max() >= 0 else max(1, n // PACED)
-        blocks = [
-            rows for rows in np.array_split(np.arange(n), parts) if not np.isnan(making[rows]).all()
-        ]
-        middles = [float(rows.mean()) for rows in blocks]
-        paces = [float(np.nanmedian(making[rows])) / usual for rows in blocks]
-        return np.interp(np.arange(n), middles, np.clip(paces, *PACES))
+        parts = 1 if workload.client.max() >= 0 else max(1, len(making) // PACED)
+        return paces_of(making, usual, parts)
 
     def perturb(
         self,
@@ -199,11 +207,11 @@ class Calibration(Costs):
         costly = costs.apply(cluster, regime, usual, rate)
         overruns = spread.at_rate(costs.overrun[regime], rate)
         before, overrun, rest = (
-            level * spread.draw(of, rng, n)
-            for of in (
-                spread.at_rate(self.before, rate),
-                overruns,
-                spread.at_rate(self.rest, rate),
+            level * spread.draw(of, rng, n, shares)
+            for of, shares in (
+                (spread.at_rate(self.before, rate), ALONE),
+                (overruns, self.bunched.get(regime, ALONE)),
+                (spread.at_rate(self.rest, rate), ALONE),
             )
         )
         # The way to the worker, and the end of its work, of which the client hears later too.

@@ -15,7 +15,7 @@ import numpy as np
 
 from lbsim import checks
 from lbsim.errors import InputError
-from lbsim.spread import Spread
+from lbsim.spread import Spread, mean, value_at_rate
 
 __all__ = ["REGIMES", "SINGLES", "Costs"]
 
@@ -46,7 +46,7 @@ class Costs:
         to hear of it; for each byte of a request that it holds or passes on.
     worker_accept_s, worker_turn_s : float
         A worker's time for a connection that it takes off its channel; and for a turn of its loop
-        that finds some, beside that.
+        that finds some, beside that. Where no master of ours has a part: until its handler begins.
     overrun : mapping of str to mapping of float to tuple of float
         By how much longer a request occupies its worker than its own work and what it costs to
         take it, in each of the `REGIMES`: a spread for each of some rates (requests a second),
@@ -60,8 +60,8 @@ class Costs:
     restart_s : float
         From a worker's death until its successor is up.
     making : mapping of float to float
-        How long the load generator took at each rate to make a socket, the median; empty if that
-        is not known.
+        How long the load generator took at each rate to make a socket, the median: at those of
+        `before`, and of `overrun` where that is known; empty if it is not known at all.
     worker_setup_s, setup_share : float
         A worker's time for a connection after it has acknowledged it, and how many connections
         (a share) take it that long, `Cluster.setup_s`. Known by its effect only: how often what
@@ -69,6 +69,9 @@ class Costs:
     unsure : mapping of str to float
         How uncertain the mean of `overrun` is in each of the `REGIMES`: its standard error,
         relative to it. Empty if that is not known.
+    bunched : mapping of str to tuple of float
+        How much of the `overrun` neighbours have in common in each of the `REGIMES`:
+        `lbsim.bunches.shares_of`. Nothing if that is not known.
     levels : tuple of float
         How slow the machine was in each repetition of the measurement, relative to their mean,
         and to `making`.
@@ -90,6 +93,7 @@ class Costs:
     restart_s: float
     making: dict[float, float] = field(default_factory=dict)
     unsure: dict[str, float] = field(default_factory=dict)
+    bunched: dict[str, tuple[float, float]] = field(default_factory=dict)
     worker_setup_s: float = 0.0
     setup_share: float = 0.0
     levels: tuple[float, ...] = (1.0,)
@@ -111,13 +115,20 @@ class Costs:
                 f"{', '.join(map(str, self.rest))}; both need the same ones, and at least one; "
                 "measure it again with: live calibrate"
             )
-        if self.making and set(self.making) != set(self.before):
+        if self.making and not set(self.making) >= set(self.before):
             raise InputError(
                 f"Calibration: making is of the rates {', '.join(map(str, self.making))}, before "
-                f"of {', '.join(map(str, self.before))}; measure it again with: live calibrate"
+                f"of {', '.join(map(str, self.before))}; making needs those at least; "
+                "measure it again with: live calibrate"
             )
         for regime, value in self.unsure.items():
             checks.not_negative("Calibration", f"unsure of {regime}", value)
+        for regime, shares in self.bunched.items():
+            if len(shares) != 2 or not np.isfinite(shares).all():
+                raise InputError(
+                    f"Calibration: bunched has {shares} for {regime}, and needs two shares; "
+                    "measure it again with: live calibrate"
+                )
         busy = [rate for of_rate in self.overrun.values() for rate in of_rate]
         if not all(self.overrun.values()):
             raise InputError(
@@ -174,6 +185,7 @@ class Costs:
             data["before"], data["rest"] = _by_rate(data["before"]), _by_rate(data["rest"])
             data["making"] = {float(rate): value for rate, value in data["making"].items()}
             data["levels"] = tuple(data["levels"])
+            data["bunched"] = {of: tuple(two) for of, two in data.get("bunched", {}).items()}
             return cls(**data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, InputError):
@@ -190,7 +202,8 @@ class Costs:
         ----------
         calibrations : sequence of Calibration
             Measured at the same rates. Their repetitions count together, so that `levels` knows
-            by how much the machine changes between them.
+            by how much the machine changes between them, and `unsure` by how much what a worker
+            is occupied for does.
         """
         first = calibrations[0]
         if any(each.rates() != first.rates() for each in calibrations):
@@ -198,8 +211,6 @@ class Costs:
                 "Calibration.pooled: these calibrations are of different rates; "
                 "measure them again with: live calibrate"
             )
-        whole = [each._level() for each in calibrations]
-        mean = float(np.mean(whole))
 
         def middle(values: Sequence[Any]) -> Any:
             return np.mean(values, axis=0).tolist()
@@ -216,31 +227,36 @@ class Costs:
             before=spreads([each.before for each in calibrations]),
             rest=spreads([each.rest for each in calibrations]),
             making={
-                rate: middle([each.making[rate] for each in calibrations])
-                for rate in first.making
-                if all(each.making for each in calibrations)
+                rate: middle([each.making[rate] for each in calibrations]) for rate in first.making
             },
-            unsure={
-                name: math.sqrt(sum(each.unsure.get(name, 0.0) ** 2 for each in calibrations))
-                / len(calibrations)
+            unsure={name: _unsure(calibrations, name) for name in REGIMES},
+            bunched={
+                name: tuple(middle([each.bunched[name] for each in calibrations]))
                 for name in REGIMES
+                if all(name in each.bunched for each in calibrations)
             },
             levels=tuple(
-                level * of / mean
-                for each, of in zip(calibrations, whole, strict=True)
+                level * of
+                for each, of in zip(calibrations, _apart(calibrations), strict=True)
                 for level in each.levels
             ),
             is_quiet=all(each.is_quiet for each in calibrations),
         )
 
     def rates(self) -> list[set[float]]:
-        """Return at which rates it was measured: the ways, and the overrun in each regime."""
-        return [set(of) for of in (self.before, *(self.overrun[name] for name in REGIMES))]
+        """Return at which rates it was measured: all ways, sockets, and overruns."""
+        busy = (self.overrun[name] for name in REGIMES)
+        return [set(self.before), set(self.making), *(set(of) for of in busy)]
 
-    def _level(self) -> float:
-        """Return one number for how slow the machine was, beside what `making` says of it."""
-        costs = float(sum(np.median(of) for _, of in self._spreads()))
-        return costs / float(np.mean(list(self.making.values()))) if self.making else costs
+    def _way(self, rate: float) -> float:
+        """Return how slow all of a request's way was at a rate, beside what `making` says of it."""
+        way = float(np.median(self.before[rate]) + np.median(self.rest[rate]))
+        return way / self.making.get(rate, 1.0)
+
+    def _occupied(self, regime: str, rate: float) -> float:
+        """Return for how long a request occupied its worker, likewise."""
+        occupied = mean(self.overrun[regime][rate])
+        return occupied / value_at_rate(self.making, rate) if self.making else occupied
 
     def save(self, path: str | Path) -> None:
         """Write a small JSON file."""
@@ -274,6 +290,10 @@ class Costs:
             f"{f'overrun, {regime}, unsure':28} ± {value:.1%}"
             for regime, value in self.unsure.items()
         ]
+        lines += [
+            f"{f'overrun, {regime}, bunched':28} {small:10.1%} small, {large:.1%} large"
+            for regime, (small, large) in self.bunched.items()
+        ]
         times = f"{len(self.levels)} repetition{'s' if len(self.levels) != 1 else ''}"
         lines.append(f"{'level':28} ± {self._uncertainty():.1%} (from {times})")
         if not self.is_quiet:
@@ -285,6 +305,45 @@ class Costs:
         m = len(self.levels)
         apart = float(np.std(np.log(self.levels), ddof=1)) if m > 1 else 0.0
         return apart * math.sqrt(1.0 + 1.0 / m)
+
+
+def _relative(values: Sequence[float]) -> np.ndarray:
+    """Return values relative to their mean; ones if that is zero."""
+    middle = float(np.mean(values))
+    return np.asarray(values) / middle if middle > 0.0 else np.ones(len(values))
+
+
+def _apart(calibrations: Sequence[Costs]) -> list[float]:
+    """Return how slow the machine was in each, relative to their mean.
+
+    As far from it as its ways were at the single rates (root mean square): the mean over rates
+    hides what moves at one of them.
+    """
+    off = np.array(
+        [
+            _relative([each._way(rate) for each in calibrations]) - 1.0
+            for rate in calibrations[0].before
+        ]
+    )
+    slow = np.exp(np.sign(off.mean(axis=0)) * np.sqrt(np.mean(off**2, axis=0)))
+    relative: list[float] = (slow / slow.mean()).tolist()
+    return relative
+
+
+def _unsure(calibrations: Sequence[Costs], regime: str) -> float:
+    """Return how far the next time's mean overrun may be from what several were.
+
+    As far as they were from each other, at the same rate, and their mean from the true one.
+    """
+    k = len(calibrations)
+    error = sum(each.unsure.get(regime, 0.0) ** 2 for each in calibrations) / k**2
+    if k == 1:
+        return math.sqrt(error)
+    apart = [
+        float(np.var(_relative([each._occupied(regime, rate) for each in calibrations]), ddof=1))
+        for rate in calibrations[0].overrun[regime]
+    ]
+    return math.sqrt(error + float(np.mean(apart)))
 
 
 def _by_rate(data: dict[str, list[float]]) -> dict[float, Spread]:

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from lbsim import bunches
+
 __all__ = ["Spread", "at_rate", "draw", "mean", "value_at_rate"]
 
 Spread = tuple[float, ...]
@@ -17,9 +19,14 @@ def mean(spread: Sequence[float] | np.ndarray) -> float:
     return float(np.mean((values[1:] + values[:-1]) / 2))
 
 
-def draw(spread: Sequence[float] | np.ndarray, rng: np.random.Generator, n: int) -> np.ndarray:
-    """Draw from a spread, linear between its quantiles."""
-    return np.interp(rng.random(n), np.linspace(0.0, 1.0, len(spread)), spread)
+def draw(
+    spread: Sequence[float] | np.ndarray,
+    rng: np.random.Generator,
+    n: int,
+    shares: tuple[float, float] = bunches.ALONE,
+) -> np.ndarray:
+    """Draw from a spread, linear between its quantiles; in bunches if there are `shares`."""
+    return np.interp(bunches.uniforms(shares, rng, n), np.linspace(0.0, 1.0, len(spread)), spread)
 
 
 def at_rate(spreads: Mapping[float, Spread], rate: float) -> np.ndarray:

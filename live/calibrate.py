@@ -4,17 +4,20 @@ Small experiments with the real server, none of them with a queue whose length w
 explained:
 
 - *sparse*: requests that find an idle worker, at several rates, each of them in several turns. From
-  when one is due until its handler begins, less the master's own part, is `before`; from there to
-  the client, less the work, `rest`. How long the load generator took meanwhile to make a
-  socket, and how much the turns differ beside that, is kept too.
+  when one is due until its handler begins, less the master's and the worker's own parts, is
+  `before`; from there to the client, less the work, `rest`. How long the load generator took
+  meanwhile to make a socket, and how much the turns differ beside that, is kept too.
 - *busy*: requests at high load, for each number of workers. Of those that were there when
   their worker had done with the one before, the time between the two ends, less the work, is what a
   request occupies a worker beyond its work. That depends on whether its worker's loop found it in a
   turn between the two, and how many it found: a part for such a turn, a part for each connection
   found (least squares), and what remains is `overrun`. Once with the requests waiting at the
   worker, once with acknowledgements, and once with the requests held by the master, which must hear
-  of each end before it hands over the next. Of Node.js's workers, which acknowledge a connection
+  of each end before it hands over the next. Where no master of ours has a part, the worker's
+  time for a connection before its handler is what its own stamps say in *sparse*, since one that
+  is idle has that to do as well. Of Node.js's workers, which acknowledge a connection
   before they set it up, also how often the next was accepted before the handler of this one ran.
+  How much of a cost neighbours have in common is kept too (`lbsim.bunches`).
 - *flood*: trivial requests faster than the master can take them, so that it is never woken for a
   single one, to see its processor time, of which the kernel keeps the account
   (/proc/PID/schedstat). Then its workers are killed, to see how long they take to come back.
@@ -32,7 +35,7 @@ from lbsim.calibration import Calibration
 from lbsim.cluster import Cluster
 from lbsim.costs import REGIMES
 from lbsim.policy import Policy
-from live.experiments.busy import busy_workers, overruns_of, unsure_of
+from live.experiments.busy import bunched_of, busy_workers, makings_of, overruns_of, unsure_of
 from live.experiments.common import Runner, measured, undisturbed
 from live.experiments.flood import busy_master, flood_of, master_time
 from live.experiments.sparse import idle_worker
@@ -95,7 +98,8 @@ def calibrate(
     master = busy_master(0.2 * seconds, mode)
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), max(workers), mode)
-    ways = idle_worker(least, max(workers), 0.45 * seconds, rng)
+    ways, _ = idle_worker(least, max(workers), 0.45 * seconds, rng)
+    ways["making"] |= makings_of([busy for several in found.values() for busy in several])
     now = {
         regime: [busy.when(ways["making"]) for busy in several] for regime, several in found.items()
     }
@@ -112,6 +116,7 @@ def calibrate(
         worker_turn_s=worker_turn_s,
         overrun=overrun,
         unsure={regime: unsure_of(several, overrun[regime]) for regime, several in now.items()},
+        bunched={regime: bunched_of(several) for regime, several in now.items()},
         restart_s=master.restart_s,
         machine=facts(),
         **ways,
@@ -131,6 +136,7 @@ def calibrate_again(
     Parameters
     ----------
     known : Calibration
+        Which `calibrate` has returned.
     seconds : float, default 3
     mode, say, seed
         As for `calibrate`.
@@ -143,9 +149,11 @@ def calibrate_again(
     """
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), workers, mode)
-    ways = idle_worker(least, workers, seconds, np.random.default_rng(seed))
+    ways, _ = idle_worker(least, workers, seconds, np.random.default_rng(seed))
     # What is not measured again follows how long making a socket takes, as in a prediction.
-    now = np.mean([ways["making"][rate] / known.making[rate] for rate in known.making] or [1.0])
+    making = ways["making"]
+    now = np.mean([making[rate] / known.making[rate] for rate in making])
+    ways["making"] = {rate: float(now * of) for rate, of in known.making.items()} | making
     singles = ("accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s")
     costs: dict[str, Any] = {name: float(now * getattr(known, name)) for name in singles}
     overrun = {
@@ -224,23 +232,25 @@ def _without_asking(
     say("calibrating: busy workers")
     found = busy_workers(runs, 0.3 * seconds, rng)
     say("calibrating: requests that find an idle worker")
-    ways = idle_worker(runs[max(runs)], max(runs), 0.6 * seconds, rng)
+    ways, taking_s = idle_worker(runs[max(runs)], max(runs), 0.6 * seconds, rng)
     overtaking = float(np.mean([busy.overtaking for busy in found]))
     setup_s = SETUP * master_s
-    ways["before"] = _less(ways["before"], master_s + overtaking * setup_s)
+    taking_s = max(0.0, taking_s - overtaking * setup_s)  # which is a part of it
+    ways["before"] = _less(ways["before"], master_s + taking_s + overtaking * setup_s)
     ways["is_quiet"] &= all(busy.is_quiet for busy in found)
-    found = [busy.when(ways["making"]) for busy in found]
-    overrun = overruns_of(found)
+    ways["making"] |= makings_of(found)
+    overrun = overruns_of(found, taking_s)
     return Calibration(
         accept_s=0.0,
         dispatch_s=master_s,
         per_byte_s=0.0,
-        worker_accept_s=0.0,
+        worker_accept_s=taking_s,
         worker_turn_s=0.0,
         worker_setup_s=setup_s,
         setup_share=overtaking if setup_s > 0.0 else 0.0,
         overrun=dict.fromkeys(REGIMES, overrun),
         unsure=dict.fromkeys(REGIMES, unsure_of(found, overrun)),
+        bunched=dict.fromkeys(REGIMES, bunched_of(found)),
         restart_s=0.0,
         machine=facts(),
         **ways,

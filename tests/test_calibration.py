@@ -246,6 +246,24 @@ def test_replays_differ_by_as_much_as_is_not_known_of_the_overrun():
     assert middle == pytest.approx(same, rel=0.02)
 
 
+def test_replays_differ_more_where_what_is_slow_comes_in_bunches():
+    alone = fixed(1e-3, (0.0, 0.0), 0.0)
+    slow_or_fast = {1.0: (0.0,) * 9 + (1e-3,) + (2e-3,) * 9}
+    alone = replace(alone, overrun=dict.fromkeys(REGIMES, slow_or_fast))
+    together = replace(alone, bunched=dict.fromkeys(REGIMES, (0.1, 0.2)))
+    workload, cluster = poisson(), Cluster(4, discipline="event_loop")
+
+    def intervals(costs):
+        found = costs.predict(workload, policies.RoundRobin(), cluster)
+        return found.interval(0.5), np.mean(found.latency)
+
+    (low, middle, high), mean = intervals(alone)
+    (lower, same, higher), same_mean = intervals(together)
+    assert higher - lower > 1.5 * (high - low)
+    assert same == pytest.approx(middle, rel=0.02)
+    assert same_mean == pytest.approx(mean, rel=0.02)
+
+
 def test_costs_follow_how_long_sockets_take_to_make():
     n = 1000
     workload = Workload.from_arrays(np.arange(n) * 0.01, np.full(n, 0.001))
@@ -318,13 +336,19 @@ def test_calibrations_are_pooled():
             name: {100.0: tuple(2 * v for v in of_rate[100.0])}
             for name, of_rate in COSTS.overrun.items()
         },
-        levels=(0.9, 1.1),
-        making={100.0: 60e-6},
+        levels=(0.95, 1.05),
+        making={100.0: 50e-6},
         unsure=dict.fromkeys(REGIMES, 0.04),
+        bunched=dict.fromkeys(REGIMES, (0.1, -0.02)),
     )
-    faster = replace(COSTS, making={100.0: 40e-6}, unsure=dict.fromkeys(REGIMES, 0.03))
+    faster = replace(
+        COSTS,
+        making={100.0: 40e-6},
+        unsure=dict.fromkeys(REGIMES, 0.03),
+        bunched=dict.fromkeys(REGIMES, (0.2, 0.04)),
+    )
     both = Calibration.pooled([faster, slower])
-    assert both.making[100.0] == pytest.approx(50e-6)
+    assert both.making[100.0] == pytest.approx(45e-6)
     assert both.accept_s == pytest.approx(40e-6)
     assert both.before[100.0] == pytest.approx((2e-4, 3e-4, 10e-4))
     assert both.overrun["acknowledged"][100.0] == pytest.approx((6e-4, 6e-4))
@@ -332,7 +356,11 @@ def test_calibrations_are_pooled():
     assert both.levels[0] < both.levels[1] < both.levels[2]
     assert np.average(both.levels, weights=[2, 1, 1]) == pytest.approx(1.0)
     assert Calibration.pooled([COSTS]).before[100.0] == pytest.approx(COSTS.before[100.0])
-    assert both.unsure["held"] == pytest.approx(math.hypot(0.03, 0.04) / 2)
+    # Their errors, and that a worker was occupied for 1.6 times as long, beside the making.
+    apart = np.std(np.array([1.0, 1.6]) / 1.3, ddof=1)
+    assert both.unsure["held"] == pytest.approx(math.hypot(0.03 / 2, 0.04 / 2, apart))
+    assert Calibration.pooled([faster]).unsure == pytest.approx(faster.unsure)
+    assert both.bunched["held"] == pytest.approx((0.15, 0.01))
     assert both.is_quiet
     assert not Calibration.pooled([COSTS, replace(COSTS, is_quiet=False)]).is_quiet
     other = replace(COSTS, before={7.0: (0.0, 1.0)}, rest={7.0: (0.0, 1.0)})

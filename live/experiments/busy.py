@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import nnls
 
+from lbsim.bunches import shares_of
+from lbsim.calibration import PACED, paces_of
 from lbsim.spread import Spread, mean, value_at_rate
 from lbsim.workload import Workload
 from live.experiments.common import (
@@ -20,7 +22,15 @@ from live.experiments.common import (
     without,
 )
 
-__all__ = ["Busy", "busy_workers", "overruns_of", "overtaking_of", "unsure_of"]
+__all__ = [
+    "Busy",
+    "bunched_of",
+    "busy_workers",
+    "makings_of",
+    "overruns_of",
+    "overtaking_of",
+    "unsure_of",
+]
 
 FEW = 4
 LOAD, LOAD_OF_MANY = 0.9, 0.8  # of up to so few workers, and of more: these have less to spare
@@ -35,11 +45,12 @@ class Busy:
     Attributes
     ----------
     cost : ndarray of float64
-        Seconds between the end of the one before and its own, without its work, and without
-        what a hypervisor stole; in order of time.
+        Seconds between the end of the one before and its own, without its work, without what a
+        hypervisor stole, and as if the machine had been as slow all the time as at the median; in
+        order of time.
     found : ndarray of int
         How many connections its worker took in between, itself among them. 0: it had been taken
-        before, or nobody knows.
+        before. 1 if nobody knows, as it is on the average.
     rate : float
         Of requests a second.
     making_s : float
@@ -113,6 +124,20 @@ def unsure_of(several: list[Busy], overruns: Mapping[float, Spread]) -> float:
     return float(np.mean([busy.unsure(mean(overruns[busy.rate])) for busy in several]))
 
 
+def bunched_of(several: list[Busy]) -> tuple[float, float]:
+    """Return how much of their costs neighbours have in common."""
+    small, large = np.mean([shares_of(busy.cost) for busy in several], axis=0).tolist()
+    return small, large
+
+
+def makings_of(several: list[Busy]) -> dict[float, float]:
+    """Return how long it took to make a socket at each of these rates."""
+    times: dict[float, list[float]] = {}
+    for busy in several:
+        times.setdefault(busy.rate, []).append(busy.making_s)
+    return {rate: float(np.mean(of)) for rate, of in times.items()}
+
+
 def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy:
     """Look at `n` requests that come at this rate, of which some had to wait."""
     n += COLD
@@ -120,12 +145,14 @@ def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy
     arrival = np.cumsum(gaps_of(rate, n, rng))
     seen = run(Workload.from_arrays(arrival, works, name="busy"))
     rows = seen.record.handovers
+    making_s = float(np.nanmedian(seen.making[COLD:]))
+    pace = paces_of(seen.making, making_s, max(1, n // PACED))
     costs, founds, overtaking, ends = [], [], [], []
     accepted_at = seen.replay.accepted - seen.replay.start
     for mine in by_worker(rows):
         requests = rows.ticket[mine]
         cost = np.diff(rows.ended[mine]) - works[requests][1:]
-        found = np.zeros(len(cost), np.int64)
+        found = np.ones(len(cost), np.int64)
         if seen.stamps is not None:
             accepted = np.sort(seen.stamps["accepted"][mine])
             found = np.searchsorted(accepted, rows.started[mine][1:], "right")
@@ -135,7 +162,7 @@ def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy
         overtaking.append(
             overtaking_of(seen.arrival[requests], accepted_at[requests], rows.started[mine])
         )
-        costs.append(cost[chosen])
+        costs.append((cost / pace[requests][1:])[chosen])
         founds.append(found[chosen])
         ends.append(rows.ended[mine][1:][chosen])
     in_time = np.argsort(np.concatenate(ends))
@@ -144,7 +171,7 @@ def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy
         without(cost, seen.theft[COLD:]),  # a worker wakes once for each: when its work is over
         np.concatenate(founds)[in_time],
         rate,
-        float(np.nanmedian(seen.making[COLD:])),
+        making_s,
         _mean(np.concatenate(overtaking)),
         seen.disturbance.is_quiet,
     )

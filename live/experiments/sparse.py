@@ -16,8 +16,9 @@ from live.experiments.common import (
     spread_of,
     without,
 )
+from live.measured import MeasuredRun
 
-__all__ = ["SPARSE_TURNS", "idle_worker", "levels_of"]
+__all__ = ["SPARSE_TURNS", "accepted_by_worker", "idle_worker", "levels_of"]
 
 SPARSE_RATES = {40.0: 0.4, 160.0: 0.3, 640.0: 0.3}  # requests a second: the share of a turn
 SPARSE_TURNS = 4
@@ -26,14 +27,17 @@ LOAD = 0.5  # at most: work is shorter at rates at which it would be more
 
 def idle_worker(
     run: Runner, workers: int, seconds: float, rng: np.random.Generator
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], float]:
     """Look at requests that find idle workers, of so many.
 
     Returns
     -------
-    dict
+    ways : dict
         `before`, `rest`, `making`, `levels` and `is_quiet` of a `Calibration`; but `before` has
         all the time until the worker begins.
+    taking_s : float
+        From when the worker had accepted a connection until its handler began, the median at
+        the highest rate; 0 if nobody knows.
     """
     top = max(SPARSE_RATES)
     gaps = [gaps_of(top, COLD, rng)]
@@ -71,13 +75,24 @@ def idle_worker(
             for rate, mine in own.items()
         }
 
-    return {
+    taking = (found.started - accepted_by_worker(found))[own[top]]
+    ways = {
         "before": spreads(before),
         "rest": spreads(rest),
         "making": making,
         "levels": levels_of((before + rest) / pace, list(own.values()), of_turn),
         "is_quiet": found.disturbance.is_quiet,
     }
+    return ways, float(np.nanmedian(taking)) if (~np.isnan(taking)).any() else 0.0
+
+
+def accepted_by_worker(found: MeasuredRun) -> np.ndarray:
+    """Return when a worker had accepted each request's connection, by its own stamps."""
+    if found.stamps is None:  # it tells the client
+        return found.replay.accepted - found.replay.start
+    accepted = np.full(len(found), np.nan)
+    accepted[found.record.handovers.ticket] = found.stamps["accepted"]
+    return accepted
 
 
 def levels_of(

@@ -40,6 +40,12 @@ if (cluster.isPrimary) {
     const wait = Number(asked.get('wait_ms') || 0);
     if (wait > 0) setTimeout(answer, wait); else answer();
   });
-  server.on('connection', (socket) => { socket[accepted] = process.hrtime.bigint(); });
+  // With the descriptor comes a message, before whose handler this is called; where workers accept
+  // for themselves there is none.
+  let taken = 0n;
+  process.prependListener('internalMessage', () => { taken = process.hrtime.bigint(); });
+  server.on('connection', (socket) => {
+    socket[accepted] = scheduling === 'none' ? process.hrtime.bigint() : taken;
+  });
   server.listen(Number(port || 0), '127.0.0.1');
 }

@@ -13,10 +13,11 @@ import pytest
 from scipy.stats import kstest
 
 from lbsim import Cluster
+from lbsim.bunches import ALONE, uniforms
 from lbsim.calibration import SLICE_S, Calibration
 from lbsim.costs import REGIMES
 from live.calibrate import WORKERS, calibrate, calibrate_node
-from live.experiments.busy import Busy, overtaking_of
+from live.experiments.busy import Busy, bunched_of, makings_of, overtaking_of
 from live.experiments.common import ATTEMPTS, gaps_of, undisturbed, without
 from live.experiments.sparse import levels_of
 from live.machine import Disturbance
@@ -45,6 +46,8 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
     taking = costs.worker_accept_s + costs.worker_turn_s
     overruns = [spread for of_rate in costs.overrun.values() for spread in of_rate.values()]
     assert len(overruns) == len(REGIMES) * len(WORKERS)
+    assert len(costs.making) == len(costs.before) + len(WORKERS)
+    assert set(costs.bunched) == set(REGIMES)
     assert all(0 < taking + np.median(spread) < 0.1 for spread in overruns)
     assert all(spread[0] >= 0 for spread in costs.before.values())
     assert all(spread[0] > 0 for spread in costs.rest.values())
@@ -87,6 +90,25 @@ def test_how_sure_a_mean_is_follows_from_its_batches():
     assert np.mean(independent) == pytest.approx(4e-4 / 20 / 2e-3, rel=0.1)
     in_bunches = [unsure(np.repeat(rng.normal(1e-3, 4e-4, 40), 10)) for _ in range(200)]
     assert np.mean(in_bunches) == pytest.approx(4e-4 / math.sqrt(40) / 2e-3, rel=0.1)
+
+
+def test_neighbours_are_seen_to_have_costs_in_common():
+    rng = np.random.default_rng(1)
+
+    def busy(shares):
+        cost = 1e-3 * (1.0 + uniforms(shares, rng, 4000))
+        return Busy(cost, np.ones(4000, int), rate=360.0, making_s=1e-4)
+
+    shares = (0.3, 0.1)
+    found = bunched_of([busy(shares) for _ in range(20)])
+    assert found == pytest.approx(shares, abs=0.03)
+    assert bunched_of([busy(shares), busy(ALONE)])[0] == pytest.approx(0.15, abs=0.05)
+
+
+def test_sockets_are_timed_at_the_rates_of_busy_workers():
+    one = Busy(np.zeros(0), np.zeros(0, int), rate=360.0, making_s=1e-4)
+    several = [one, replace(one, making_s=3e-4), replace(one, rate=700.0)]
+    assert makings_of(several) == pytest.approx({360.0: 2e-4, 700.0: 1e-4})
 
 
 def test_of_too_few_costs_nothing_is_known():
@@ -183,6 +205,8 @@ def test_a_calibration_says_whether_it_ever_was_quiet(monkeypatch, allowed):
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
 def test_real_node_is_calibrated_by_what_its_clients_see():
     costs = calibrate_node("rr", seconds=1.0)
-    # A handler that sleeps to a deadline is never early.
-    assert all(min(of[0] for of in of_rate.values()) > 0 for of_rate in costs.overrun.values())
+    # A handler that sleeps to a deadline is never early, and is not the first thing that it does.
+    taken = costs.worker_accept_s
+    assert taken > 0
+    assert all(of[0] + taken > 0 for of_rate in costs.overrun.values() for of in of_rate.values())
     assert all(spread[0] > 0 for spread in costs.rest.values())
