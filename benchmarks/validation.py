@@ -84,13 +84,14 @@ MODELS = {  # that are to predict what is no policy
     "shared": "SharedAccept",
     "reuseport": "Random",  # only a name; `Recorded` takes its place
 }
-# The revision since which runs are made as now; those of an earlier one stay in the file and are
-# made again. Of few requests a second earlier ones count: of our own workers, since those were
-# calibrated at such a rate before there were two; of choices that do not depend on load, since
-# only their prediction intervals have changed; of our own master, though what of a calibration was
-# disturbed was not repeated, or not kept whether that helped.
-SINCE = dict.fromkeys((*BLIND, "reuseport"), 4) | dict.fromkeys(AWARE, 9) | {"shared": 11}
-REVISION = 12
+# The revision since which runs count, of few requests a second and of many; those of an earlier one
+# stay in the file and are made again. Of our own master not all need be of the last: of few
+# requests, since its workers were calibrated at such a rate before there were two; of choices that
+# do not depend on load, since only their prediction intervals have changed; of the others, though
+# what of a calibration was disturbed was not repeated, or not kept whether that helped; of all,
+# though their costs were not known to come in bunches, nor how long sockets take between two rates.
+REVISION = 13
+SINCE = dict.fromkeys((*BLIND, "reuseport"), (4, 12)) | dict.fromkeys(AWARE, (9, 12))
 FEW = 390.0  # requests a second
 BATCH = 4  # runs between two calibrations, of what is calibrated alike
 CALIBRATE_S = 20.0
@@ -281,16 +282,15 @@ def calibrations(out: Path) -> list[Kept]:
 
 
 def nearest(known: Sequence[Kept], side: str, when: float) -> list[Kept]:
-    """Return some quiet calibrations of a side, the nearest to a time that are like the last."""
-    alike = [each for each in known if each.side == side]
-    fitting = [
+    """Return some quiet calibrations of a side, the nearest to a time that are like the nearest."""
+    quiet = [each for each in known if each.side == side and each.costs.is_quiet]
+    by_distance = sorted(quiet, key=lambda each: abs(each.time - when))
+    return [
         each
-        for each in alike
-        if each.costs.is_quiet
-        and each.costs.machine == alike[-1].costs.machine
-        and each.costs.rates() == alike[-1].costs.rates()
-    ]
-    return sorted(fitting, key=lambda each: abs(each.time - when))[:NEAREST]
+        for each in by_distance
+        if each.costs.machine == by_distance[0].costs.machine
+        and each.costs.rates() == by_distance[0].costs.rates()
+    ][:NEAREST]
 
 
 def as_kept(line: str) -> Kept:
@@ -452,8 +452,9 @@ def read(out: Path) -> list[dict[str, Any]]:
 
 def is_current(row: dict[str, Any]) -> bool:
     """Say whether a run would be made in the same way now."""
-    is_slow = row["workers"] * row["load"] / MEAN_S <= FEW
-    return bool(row["revision"] >= (SINCE.get(row["policy"], REVISION) if is_slow else REVISION))
+    of_few, of_many = SINCE.get(row["policy"], (REVISION, REVISION))
+    is_few = row["workers"] * row["load"] / MEAN_S <= FEW
+    return bool(row["revision"] >= (of_few if is_few else of_many))
 
 
 # --- what is known ---------------------------------------------------------------------------
@@ -497,7 +498,10 @@ def summary(rows: list[dict[str, Any]]) -> str:
         "One listening socket, by SharedAccept": ("shared",),
     }
     for title, names in groups.items():
-        lines += ["", *_aware(title, [row for row in valid if row["policy"] in names])]
+        mine = [row for row in valid if row["policy"] in names]
+        lines += ["", *_aware(title, mine)]
+        if set(names) <= set(NODES):
+            lines += _repeated(mine, rows)
     lines += ["", *_kernels(valid), *_costs(valid), *_ranks(valid)]
     return "\n".join(lines)
 
@@ -527,6 +531,35 @@ def _aware(title: str, rows: list[dict[str, Any]]) -> list[str]:
                 parts.append(f"{name} {math.exp(logs.mean()):.3f} [{low:.3f}, {high:.3f}]{verdict}")
         lines.append(f"  {policy}, {len(mine)} seeds pooled: " + "; ".join(parts))
     return lines
+
+
+def _repeated(cells: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[str]:
+    """Say how often a prediction is as good as one of Node's own runs of the same requests.
+
+    All of these that were made while the machine was quiet, of whatever revision: what they were
+    predicted with makes no difference to what they measured.
+    """
+    runs = {
+        cell["name"]: [row for row in rows if row["name"] == cell["name"] and row["valid"]]
+        for cell in cells
+    }
+    repeated = [cell for cell in cells if len(runs[cell["name"]]) > 1]
+    if not repeated:
+        return []
+    parts = []
+    for name in QUANTILES:
+        passed = []
+        for cell in repeated:
+            of = cell["quantiles"][name]
+            measured = [row["quantiles"][name]["measured"] for row in runs[cell["name"]]]
+            passed.append(of["inside"] or min(measured) <= of["simulated"] <= max(measured))
+        parts.append(f"{name} {np.mean(passed):.1%}")
+    times = [len(runs[cell["name"]]) for cell in repeated]
+    return [
+        f"  {len(repeated)} of these requests were served {min(times)} to {max(times)} times; "
+        "inside its interval, or the prediction within the range of these:",
+        "  " + ", ".join(parts),
+    ]
 
 
 def _t(n: int) -> float:
