@@ -206,14 +206,9 @@ class Calibration(Costs):
         costs = self._drawn(regime, rng)
         costly = costs.apply(cluster, regime, usual, rate)
         overruns = spread.at_rate(costs.overrun[regime], rate)
-        before, overrun, rest = (
-            level * spread.draw(of, rng, n, shares)
-            for of, shares in (
-                (spread.at_rate(self.before, rate), ALONE),
-                (overruns, self.bunched.get(regime, ALONE)),
-                (spread.at_rate(self.rest, rate), ALONE),
-            )
-        )
+        before = level * spread.draw(spread.at_rate(self.before, rate), rng, n)
+        overrun = level * spread.draw(overruns, rng, n, self.bunched.get(regime, ALONE))
+        rest = level * spread.draw(spread.at_rate(self.rest, rate), rng, n)
         # The way to the worker, and the end of its work, of which the client hears later too.
         on_its_way, at_work = (
             np.zeros(n) if theft is None else _stolen(theft, wakes, rng) for wakes in (WAKES, 1)

@@ -16,6 +16,7 @@ from live.experiments.common import (
     SURELY_S,
     WORKS,
     Runner,
+    accepted_by_worker,
     by_worker,
     gaps_of,
     spread_of,
@@ -148,13 +149,13 @@ def _look_at(run: Runner, n: int, rate: float, rng: np.random.Generator) -> Busy
     making_s = float(np.nanmedian(seen.making[COLD:]))
     pace = paces_of(seen.making, making_s, max(1, n // PACED))
     costs, founds, overtaking, ends = [], [], [], []
-    accepted_at = seen.replay.accepted - seen.replay.start
+    accepted_at = accepted_by_worker(seen)
     for mine in by_worker(rows):
         requests = rows.ticket[mine]
         cost = np.diff(rows.ended[mine]) - works[requests][1:]
         found = np.ones(len(cost), np.int64)
         if seen.stamps is not None:
-            accepted = np.sort(seen.stamps["accepted"][mine])
+            accepted = np.sort(accepted_at[requests])
             found = np.searchsorted(accepted, rows.started[mine][1:], "right")
             found -= np.searchsorted(accepted, rows.ended[mine][:-1], "right")
         waited = seen.arrival[requests][1:] + SURELY_S < rows.ended[mine][:-1]

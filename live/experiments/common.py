@@ -17,6 +17,7 @@ __all__ = [
     "SURELY_S",
     "WORKS",
     "Runner",
+    "accepted_by_worker",
     "by_worker",
     "gaps_of",
     "measured",
@@ -66,6 +67,15 @@ def by_worker(rows: Handovers) -> list[np.ndarray]:
     """Return the rows of each worker, in the order in which it began them."""
     order = np.argsort(rows.started, kind="stable")
     return [order[rows.worker[order] == worker] for worker in np.unique(rows.worker)]
+
+
+def accepted_by_worker(found: MeasuredRun) -> np.ndarray:
+    """Return when a worker had accepted each request's connection, by its own stamps."""
+    if found.stamps is None:  # it tells the client
+        return found.replay.accepted - found.replay.start
+    accepted = np.full(len(found), np.nan)
+    accepted[found.record.handovers.ticket] = found.stamps["accepted"]
+    return accepted
 
 
 def without(values: np.ndarray, theft: np.ndarray, wakes: int = 1) -> np.ndarray:

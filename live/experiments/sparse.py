@@ -11,14 +11,14 @@ from live.experiments.common import (
     SURELY_S,
     WORKS,
     Runner,
+    accepted_by_worker,
     by_worker,
     gaps_of,
     spread_of,
     without,
 )
-from live.measured import MeasuredRun
 
-__all__ = ["SPARSE_TURNS", "accepted_by_worker", "idle_worker", "levels_of"]
+__all__ = ["SPARSE_TURNS", "idle_worker", "levels_of"]
 
 SPARSE_RATES = {40.0: 0.4, 160.0: 0.3, 640.0: 0.3}  # requests a second: the share of a turn
 SPARSE_TURNS = 4
@@ -84,15 +84,6 @@ def idle_worker(
         "is_quiet": found.disturbance.is_quiet,
     }
     return ways, float(np.nanmedian(taking)) if (~np.isnan(taking)).any() else 0.0
-
-
-def accepted_by_worker(found: MeasuredRun) -> np.ndarray:
-    """Return when a worker had accepted each request's connection, by its own stamps."""
-    if found.stamps is None:  # it tells the client
-        return found.replay.accepted - found.replay.start
-    accepted = np.full(len(found), np.nan)
-    accepted[found.record.handovers.ticket] = found.stamps["accepted"]
-    return accepted
 
 
 def levels_of(
