@@ -21,9 +21,10 @@ from importlib.metadata import PackageNotFoundError, version
 from lbsim import data, plot, policies, sessions, stats, teach, theory
 from lbsim.client import Client
 from lbsim.cluster import Cluster, Master
+from lbsim.comparison import Comparison
 from lbsim.contract import check_policy
 from lbsim.errors import InputError, PolicyError, SlowPolicyWarning
-from lbsim.experiment import Comparison, compare, sweep
+from lbsim.experiment import compare, sweep
 from lbsim.explorer import explore
 from lbsim.faults import Crash, Faults, Hang, Reload, SlowDown, random_crashes
 from lbsim.hashing import hash64, hash_string

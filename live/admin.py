@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from live.front import listen
+from live.listener import listen
 
 __all__ = ["Admin", "name_of"]
 

@@ -6,16 +6,12 @@ core); answered, which frees the ticket; kept by its worker or closed. Its socke
 until its worker says that it is over, so that a worker's death costs the client only time.
 """
 
-import contextlib
-import json
 import math
 import mmap
 import os
-import sys
 import time
-from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,52 +25,18 @@ from lbsim.policy import HOLD, SHED, Policy
 from live import channel, head
 from live.connection import Connection
 from live.cookies import Cookie
+from live.journal import Journal
 from live.options import Options
 from live.quick import prepared, quick, quick_rows
-from live.tally import Tally
-from live.trace import Writer
 
 if TYPE_CHECKING:
     from live.front import Front
     from live.supervisor import Supervisor
 
-__all__ = ["CAPACITY", "Desk", "Journal"]
+__all__ = ["CAPACITY", "Desk"]
 
 CAPACITY = 32_768  # requests at the master and its workers; more wait in the listen backlog
 REFUSED_S = 0.02  # a worker without descriptors is left alone for so long
-
-
-class Journal:
-    """Counts, writes a line of JSON for what matters, and keeps the trace if there is one."""
-
-    def __init__(self, workers: int, trace: str | None) -> None:
-        self.counts: Counter[str] = Counter()
-        self.tally = Tally(workers)
-        self.trace = Writer(trace) if trace is not None else None
-
-    def log(self, event: str, **fields: Any) -> None:
-        """Write one line of JSON to standard output."""
-        with contextlib.suppress(OSError):  # whoever read it has gone; that is no reason to stop
-            sys.stdout.write(json.dumps({"event": event, "time": time.time(), **fields}) + "\n")
-            sys.stdout.flush()
-
-    def later(self, worker: int, responses: bytes) -> None:
-        """Count further answers on kept connections: float32 each, in seconds."""
-        for seconds in np.frombuffer(responses, np.float32).tolist():
-            self.tally.add(worker, seconds)
-
-    def happened(self, now: float, what: int, worker: int) -> None:
-        """Write down what happened to a worker."""
-        if self.trace is not None:
-            self.trace.happened(now, what, worker)
-
-    def gone(self, now: float, worker: int, was_asked: bool) -> None:
-        """Write down that a worker has left, or has died and we know of it."""
-        if was_asked:
-            self.happened(now, record.STOPPED, worker)
-        else:
-            self.happened(now, record.CRASHED_AT, worker)
-            self.happened(now, record.NOTICED, worker)
 
 
 class Desk:

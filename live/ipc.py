@@ -137,7 +137,7 @@ class Post:
             self._pass(message.serial, sender, message.payload)
 
     def _pass(self, to: int, sender: int, data: bytes) -> None:
-        from live.supervisor import UP
+        from live.slot import UP
 
         if not 0 <= to < len(self._crew.workers) or self._crew.workers[to].state != UP:
             self._counts["ipc_dropped"] += 1

@@ -13,8 +13,9 @@ from lbsim.policy import Policy
 from live import channel
 from live.admin import Admin
 from live.desk import CAPACITY, Desk
-from live.front import Front, address_of, listen
+from live.front import Front
 from live.ipc import Post
+from live.listener import address_of, listen
 from live.onlooker import Onlooker
 from live.options import Options, check
 from live.status import snapshot

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from lbsim.engines import record
 from live import channel
-from live.desk import Journal
+from live.journal import Journal
 from live.options import Options
 
 __all__ = ["Onlooker"]

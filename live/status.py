@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from lbsim.policy import UNLIMITED
 from live.desk import Desk
-from live.supervisor import RETIRED, STATES, UP
+from live.slot import RETIRED, STATES, UP
 
 if TYPE_CHECKING:
     from live.master import Master
-    from live.supervisor import Worker
+    from live.slot import Worker
 
 __all__ = ["resident", "snapshot"]
 

@@ -14,19 +14,13 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from live import channel, worker
 from live.cookies import Cookie
+from live.slot import BOOTING, DOWN, FAILED, LEAVING, RETIRED, UP, Health, Owner, Worker
 
-__all__ = [
-    "BOOTING", "DOWN", "FAILED", "LEAVING", "RETIRED", "STATES", "UP",
-    "Owner", "Supervisor", "Worker",
-]  # fmt: skip
-
-DOWN, BOOTING, UP, LEAVING, FAILED, RETIRED = range(6)
-STATES = ("down", "booting", "up", "leaving", "failed", "retired")
-"""Down: dead, to be restarted. Failed: it cannot boot. Retired: scaled away."""
+__all__ = ["Supervisor"]
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 10.0
@@ -34,71 +28,6 @@ HEALTHY_S = 1.0  # a worker that lived so long, or served a request, clears the 
 MOST_FAILED_BOOTS = 5
 PAUSE_S = 1.0  # the longest time between two looks at the workers that is no accident
 NO_FORK_S = 1.0  # wait for so long if the system has no process or descriptor for a worker
-
-
-class Health(NamedTuple):
-    """What a worker last said of itself."""
-
-    connections: int = 0
-    lag_s: float = 0.0
-    """How late its event loop was."""
-    cpu_s: float = 0.0
-    """Processor time since it was born."""
-    at: float = 0.0
-    """When it said so (CLOCK_MONOTONIC)."""
-    resident: float = 0.0
-    """Bytes of memory."""
-    busy_s: float = 0.0
-    """Time since it serves in which its event loop was not waiting (`live.idle`)."""
-
-
-class Worker:
-    """One slot of the crew; the process in it changes, the index does not."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-        self.state = DOWN
-        self.pid = -1
-        self.pidfd = -1
-        self.end: socket.socket | None = None
-        self.reports: channel.Reports | None = None
-        self.outbox: deque[tuple[bytes, socket.socket | None]] = deque()
-        self.is_full = False  # its channel takes no more just now
-        self.born = self.beat = self.restart_at = 0.0
-        self.crashes = 0
-        self.failed_boots = 0
-        self.lives = 0  # processes that it has had
-        self.has_served = False
-        self.is_retiring = False
-        self.leave_by = math.inf
-        self.health = Health()
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether there is a process."""
-        return self.state in (BOOTING, UP, LEAVING)
-
-
-class Owner(Protocol):
-    """What the supervisor tells the master."""
-
-    def worker_is_up(self, index: int) -> None:
-        """A worker is ready."""
-
-    def worker_is_leaving(self, index: int) -> None:
-        """A worker is to get nothing more."""
-
-    def worker_is_down(self, index: int, was_asked: bool) -> None:
-        """A worker's process is gone."""
-
-    def worker_reports(self, index: int, busy: float) -> None:
-        """A worker was busy for such a share of the time since its last heartbeat."""
-
-    def worker_says(self, index: int, message: channel.Message) -> None:
-        """A worker reports on a connection."""
-
-    def log(self, event: str, **fields: Any) -> None:
-        """Something worth a line has happened."""
 
 
 class Supervisor:

@@ -8,7 +8,7 @@ from lbsim.report.page import figures, write_page
 from lbsim.report.place import fill_place
 
 if TYPE_CHECKING:
-    from lbsim.experiment import Comparison
+    from lbsim.comparison import Comparison
 
 __all__ = ["MARK", "write_all"]
 

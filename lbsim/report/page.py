@@ -17,7 +17,7 @@ from lbsim.report import text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from lbsim.experiment import Comparison
+    from lbsim.comparison import Comparison
 
 __all__ = ["figures", "write_page"]
 

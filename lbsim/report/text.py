@@ -9,7 +9,7 @@ from lbsim.stats.resampled import resampled_interval
 from lbsim.units import pick_unit
 
 if TYPE_CHECKING:
-    from lbsim.experiment import Comparison
+    from lbsim.comparison import Comparison
     from lbsim.stats.intervals import Interval
 
 __all__ = ["cell", "columns", "notes", "number", "table", "unit_of"]

@@ -9,7 +9,7 @@ from lbsim.measures import MEASURES, measure
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lbsim.experiment import Comparison
+    from lbsim.comparison import Comparison
     from lbsim.run import Run
 
 __all__ = ["ranked", "table"]

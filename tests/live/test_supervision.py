@@ -11,7 +11,8 @@ import time
 import pytest
 from conftest import eventually, is_alive, read_all, status_of
 
-from live.supervisor import UP, Supervisor
+from live.slot import UP
+from live.supervisor import Supervisor
 
 LAB = ("live.apps:app", "--workers")
 
