@@ -171,6 +171,7 @@ def calibrate_node(
     say: Callable[[str], None] = lambda _: None,
     seed: int = 1,
     peers: Mapping[int, Peer] | None = None,
+    workers: Sequence[int] = WORKERS,
 ) -> Calibration:
     """Measure what Node.js's cluster costs on this machine, as far as its clients can see it.
 
@@ -182,7 +183,9 @@ def calibrate_node(
         As for `calibrate`.
     peers : mapping of int to Peer, optional
         Clusters with this scheduling that run already, by how many workers they have. By default
-        those of `WORKERS` are started.
+        some are started.
+    workers : sequence of int, default (4, 8)
+        How many workers those have.
 
     Returns
     -------
@@ -193,16 +196,13 @@ def calibrate_node(
     with ExitStack() as started:
         if peers is None:
             say("calibrating: Node.js compiles")
-            peers = {
-                workers: started.enter_context(node_cluster(workers, scheduling))
-                for workers in WORKERS
-            }
+            peers = {n: started.enter_context(node_cluster(n, scheduling)) for n in workers}
         master_s = 0.0
         if scheduling == "rr":
             say("calibrating: a busy master")
             flooded = peers[max(peers)]
             master_s, _ = master_time(flood_of(0.1 * seconds, 0.0), flooded.address, flooded.master)
-        runs = {workers: _node(peer, workers) for workers, peer in peers.items()}
+        runs = {n: _node(peer, n) for n, peer in peers.items()}
         return _without_asking(runs, seconds, np.random.default_rng(seed), say, master_s)
 
 

@@ -61,9 +61,18 @@ def _top(options: argparse.Namespace) -> int:
 
 
 def _calibrate(options: argparse.Namespace) -> int:
-    from live.calibrate import calibrate
+    from lbsim import checks
+    from live.calibrate import WORKERS, calibrate, calibrate_node
 
-    costs = calibrate(options.seconds, options.mode, lambda line: print(line, file=sys.stderr))
+    def say(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    given = options.workers or WORKERS
+    workers = sorted({checks.count("calibrate", "--workers", n) for n in given})
+    if options.node is None:
+        costs = calibrate(options.seconds, options.mode, say, options.seed, workers)
+    else:
+        costs = calibrate_node(options.node, options.seconds, say, options.seed, workers=workers)
     costs.save(options.out)
     print(costs.describe())
     print(f"written to {options.out}")
@@ -131,6 +140,20 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.set_defaults(run=_calibrate)
     add = calibrate.add_argument
     add("--seconds", type=float, default=12.0, help="about how long to measure")
-    add("--mode", choices=MODES, default="pass", help="how requests get to workers")
+    whose = calibrate.add_mutually_exclusive_group()
+    whose.add_argument(
+        "--mode", choices=MODES, default="pass", help="how requests get to our workers"
+    )
+    whose.add_argument(
+        "--node", metavar="rr|none", help="of Node.js's cluster in place of ours: its scheduling"
+    )
+    add(
+        "--workers",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="how many; several, so that what they cost is known at several rates; default: 4 8",
+    )
+    add("--seed", type=int, default=1, help="of the experiments' arrivals and work")
     add("--out", default="calibration.json", metavar="FILE", help="where it is written")
     return parser

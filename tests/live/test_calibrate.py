@@ -17,6 +17,7 @@ from lbsim.bunches import ALONE, uniforms
 from lbsim.calibration import SLICE_S, Calibration
 from lbsim.costs import REGIMES
 from live.calibrate import WORKERS, calibrate, calibrate_node
+from live.cli import main
 from live.experiments.busy import Busy, bunched_of, makings_of, overtaking_of
 from live.experiments.common import ATTEMPTS, gaps_of, undisturbed, without
 from live.experiments.sparse import levels_of
@@ -200,6 +201,26 @@ def test_a_calibration_says_whether_it_ever_was_quiet(monkeypatch, allowed):
     costs = calibrate(0.5, "shared")
     assert costs.is_quiet == (allowed > 0)
     assert ("disturbed" in costs.describe()) == (allowed < 0)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
+def test_the_command_calibrates_node_with_as_many_workers_as_asked_for(tmp_path, capsys):
+    out = tmp_path / "node.json"
+    told = ["--node", "none", "--workers", "3", "--seconds", "1", "--out", str(out)]
+    assert main(["calibrate", *told]) == 0
+    assert "worker_accept_s" in capsys.readouterr().out
+    costs = Calibration.load(out)
+    assert all(len(of_rate) == 1 for of_rate in costs.overrun.values())
+    assert costs.dispatch_s == 0  # no primary has a part in SCHED_NONE
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [(["--node", "fifo"], "scheduling = 'fifo'"), (["--workers", "0"], "--workers = 0")],
+)
+def test_the_command_says_what_it_cannot_calibrate(told, said, capsys):
+    assert main(["calibrate", *told]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
