@@ -26,84 +26,50 @@ goes on where it stopped. Results: ``runs.jsonl`` (a line a run), ``calibrations
 import argparse
 import gzip
 import json
-import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import zip_longest
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from validation_plan import (
+    BLIND,
+    KERNEL,
+    MEAN_S,
+    NODES,
+    QUANTILES,
+    REQUESTS,
+    REVISION,
+    Job,
+    is_current,
+    jobs,
+    side,
+)  # fmt: skip
+from validation_summary import summary
 
-from lbsim import (
-    Bimodal,
-    BoundedPareto,
-    Cluster,
-    ClusterView,
-    Exponential,
-    Policy,
-    Request,
-    Sessions,
-    Workload,
-    policies,
-    simulate,
-)
+from lbsim import ClusterView, Policy, Request, simulate
 from lbsim.calibration import PACED, Calibration
 from lbsim.prediction import Prediction
 from live.calibrate import calibrate, calibrate_node
 from live.client import Lateness
-from live.lab import BANDS, Pair
-from live.lab.pair import quantiles_of
+from live.lab import Pair
 from live.machine import STEAL_LIMIT, Disturbance, wait_for_quiet
 from live.measured import MeasuredRun
 from live.measuring import measure, measure_against
 from live.peers import node_cluster
 
-MEAN_S = 0.010
-LAWS = {
-    "pareto": BoundedPareto(alpha=1.5, mean=MEAN_S, maximum=1.0),
-    "exponential": Exponential(MEAN_S),
-    "bimodal": Bimodal(0.005, 0.055, 0.1),
-}
-WORKERS = (4, 8)
-LOADS = (0.3, 0.5, 0.7, 0.85)
-BLIND = ("RoundRobin", "Random", "ConsistentHash")
-AWARE = ("LeastConnections", "PowerOfD:d=2", "CentralQueue", "BoundedQueue:k=2", "NodeCluster")
-NODES = {"Node": "rr", "Node SCHED_NONE": "none"}
-KERNEL = ("shared", "reuseport")  # our own workers; the master has no say
-MODELS = {  # that are to predict what is no policy
-    "Node": "NodeCluster",
-    "Node SCHED_NONE": "NodeSchedNone",
-    "shared": "SharedAccept",
-    "reuseport": "Random",  # only a name; `Recorded` takes its place
-}
-# The revision since which runs count, of few requests a second and of many; those of an earlier one
-# stay in the file and are made again. Of our own master not all need be of the last: of few
-# requests, since its workers were calibrated at such a rate before there were two; of choices that
-# do not depend on load, since only their prediction intervals have changed; of the others, though
-# what of a calibration was disturbed was not repeated, or not kept whether that helped; of all,
-# though their costs were not known to come in bunches, nor how long sockets take between two rates.
-REVISION = 13
-SINCE = dict.fromkeys((*BLIND, "reuseport"), (4, 12)) | dict.fromkeys(AWARE, (9, 12))
-FEW = 390.0  # requests a second
 BATCH = 4  # runs between two calibrations, of what is calibrated alike
 CALIBRATE_S = 20.0
 NEAREST = 6  # quiet calibrations that runs are predicted with, if there are so many
 FEWEST = 2  # with fewer the runs count as noisy
 ATTEMPTS = 3  # at calibrating beforehand, where so many are not known
-REQUESTS = 5000
 REPLAYS = 200
-SEED = 20260101
-SEEDS = tuple(range(1, 11))  # of the pooled cells
-POOLED = (4, 0.7, "pareto")
-QUANTILES = quantiles_of(REQUESTS)
 PARTS = REQUESTS // PACED  # of a run, of each of which is kept what the machine did
 RUNS = "runs.jsonl"
 CALIBRATIONS = "calibrations.jsonl.gz"
@@ -120,55 +86,6 @@ class Recorded(Policy):
         """Return the next one's worker; requests come in the order of their rows."""
         self.seen += 1
         return self.workers[self.seen - 1]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One measured run."""
-
-    workers: int
-    load: float
-    law: str
-    policy: str
-    seed: int
-
-    @property
-    def name(self) -> str:
-        """What it is called in files."""
-        policy = self.policy.replace(":", "_").replace("=", "").replace(" ", "-")
-        return f"{self.law}-{self.workers}-{self.load:g}-{policy}-{self.seed}"
-
-    @property
-    def cluster(self) -> Cluster:
-        """The workers."""
-        return Cluster(self.workers, discipline="event_loop")
-
-    def workload(self) -> Workload:
-        """Return its requests; all policies of a cell and seed get the same."""
-        return Workload.synthetic(
-            REQUESTS, service=LAWS[self.law], load=self.load, cluster=self.cluster, seed=self.seed,
-            sessions=Sessions(500),
-        )  # fmt: skip
-
-    def model(self) -> Policy:
-        """Return the policy that is to predict it."""
-        return policies.parse(MODELS.get(self.policy, self.policy))
-
-
-def jobs() -> list[Job]:
-    """Return all runs, in the order in which they are made."""
-    node = tuple(NODES) if shutil.which("node") else ()
-    matrix = [
-        Job(workers, load, law, policy, SEED)
-        for workers in WORKERS
-        for load in LOADS
-        for law in LAWS
-        for policy in (*BLIND, *AWARE, *KERNEL, *node)
-    ]
-    pooled = [Job(*POOLED, policy, seed) for policy in (*AWARE, *node[:1]) for seed in SEEDS]
-    rng = np.random.default_rng(SEED)
-    drawn = [[kind[i] for i in rng.permutation(len(kind))] for kind in (matrix, pooled)]
-    return [job for turn in zip_longest(*drawn) for job in turn if job is not None]
 
 
 def main() -> None:
@@ -230,11 +147,6 @@ def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
 def takes(job: Job) -> float:
     """Return about how many seconds a run needs, its part of the calibrations included."""
     return REQUESTS * MEAN_S / job.workers / job.load + CALIBRATE_S
-
-
-def side(policy: str) -> str:
-    """Return what has to be calibrated for a policy."""
-    return policy if policy in (*NODES, *KERNEL) else "pass"
 
 
 @dataclass(frozen=True)
@@ -448,188 +360,6 @@ def read(out: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def is_current(row: dict[str, Any]) -> bool:
-    """Say whether a run would be made in the same way now."""
-    of_few, of_many = SINCE.get(row["policy"], (REVISION, REVISION))
-    is_few = row["workers"] * row["load"] / MEAN_S <= FEW
-    return bool(row["revision"] >= (of_few if is_few else of_many))
-
-
-# --- what is known ---------------------------------------------------------------------------
-
-
-def summary(rows: list[dict[str, Any]]) -> str:
-    """Hold the runs against the marks."""
-    present = [row for row in rows if is_current(row)]
-    # A repeated run counts once; all are in the file.
-    latest = {row["name"]: row for row in present}
-    valid = [row for row in latest.values() if row["valid"]]
-    noisy = len(present) - sum(row["valid"] for row in present)
-    lines = [
-        f"{len(latest)} runs of {len(jobs())} planned",
-        f"not counted below: {noisy} while the machine was noisy, {len(rows) - len(present)} with "
-        "calibrations that were mended since",
-    ]
-    blind = [row for row in valid if row["blind"]]
-    lines += ["", f"Choices that depend only on the order of arrivals: {len(blind)} runs"]
-    for name in QUANTILES:
-        ratios = np.array(
-            [row["quantiles"][name]["ratio"] for row in blind if name in row["quantiles"]]
-        )
-        if len(ratios):
-            ok = np.abs(ratios - 1) <= BANDS[name]
-            lines.append(
-                f"  {name:6} within ± {BANDS[name]:.0%} in {ok.mean():6.1%} of the runs; "
-                f"ratio {np.median(ratios):.4f} ({ratios.min():.3f} to {ratios.max():.3f})"
-            )
-    if blind:
-        errors = np.array([row["request_error"] for row in blind]) * 1e3
-        same = np.array([row["same_worker"] for row in blind])
-        lines.append(
-            f"  median error of single requests: {np.median(errors):.3f} ms, at most "
-            f"{errors.max():.3f} ms; the same worker for {same.min():.3%} or more"
-        )
-    groups = {
-        "Choices that look at load": AWARE,
-        "Node.js, SCHED_RR, by NodeCluster": ("Node",),
-        "Node.js, SCHED_NONE, by NodeSchedNone": ("Node SCHED_NONE",),
-        "One listening socket, by SharedAccept": ("shared",),
-    }
-    for title, names in groups.items():
-        mine = [row for row in valid if row["policy"] in names]
-        lines += ["", *_aware(title, mine)]
-        if set(names) <= set(NODES):
-            lines += _repeated(mine, rows)
-    lines += ["", *_kernels(valid), *_costs(valid), *_ranks(valid)]
-    return "\n".join(lines)
-
-
-def _aware(title: str, rows: list[dict[str, Any]]) -> list[str]:
-    cells = [row for row in rows if row["seed"] == SEED]
-    lines = [f"{title}: {len(cells)} runs"]
-    for name in QUANTILES:
-        found = [row["quantiles"][name] for row in cells if name in row["quantiles"]]
-        if found:
-            widths = [(f["high"] - f["low"]) / f["simulated"] for f in found]
-            inside = np.mean([f["inside"] for f in found])
-            lines.append(
-                f"  {name:6} inside the 95 % prediction interval in {inside:6.1%}; its width is "
-                f"{np.median(widths):.1%} of the quantile at the median"
-            )
-    pooled = [row for row in rows if row["seed"] != SEED]
-    for policy in dict.fromkeys(row["policy"] for row in pooled):
-        mine = [row for row in pooled if row["policy"] == policy]
-        parts = []
-        for name in ("p50", "p90", "p99"):
-            logs = np.log([row["quantiles"][name]["ratio"] for row in mine])
-            if len(logs) >= 2:
-                half = _t(len(logs)) * logs.std(ddof=1) / math.sqrt(len(logs))
-                low, high = math.exp(logs.mean() - half), math.exp(logs.mean() + half)
-                verdict = "" if low > 1 / 1.05 and high < 1.05 else " (may exceed 5 %)"
-                parts.append(f"{name} {math.exp(logs.mean()):.3f} [{low:.3f}, {high:.3f}]{verdict}")
-        lines.append(f"  {policy}, {len(mine)} seeds pooled: " + "; ".join(parts))
-    return lines
-
-
-def _repeated(cells: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[str]:
-    """Say how often a prediction is as good as one of Node's own runs of the same requests.
-
-    All of these that were made while the machine was quiet, of whatever revision: what they were
-    predicted with makes no difference to what they measured.
-    """
-    runs = {
-        cell["name"]: [row for row in rows if row["name"] == cell["name"] and row["valid"]]
-        for cell in cells
-    }
-    repeated = [cell for cell in cells if len(runs[cell["name"]]) > 1]
-    if not repeated:
-        return []
-    parts = []
-    for name in QUANTILES:
-        passed = []
-        for cell in repeated:
-            of = cell["quantiles"][name]
-            measured = [row["quantiles"][name]["measured"] for row in runs[cell["name"]]]
-            passed.append(of["inside"] or min(measured) <= of["simulated"] <= max(measured))
-        parts.append(f"{name} {np.mean(passed):.1%}")
-    times = [len(runs[cell["name"]]) for cell in repeated]
-    return [
-        f"  {len(repeated)} of these requests were served {min(times)} to {max(times)} times; "
-        "inside its interval, or the prediction within the range of these:",
-        "  " + ", ".join(parts),
-    ]
-
-
-def _t(n: int) -> float:
-    from scipy.stats import t
-
-    return float(t.ppf(0.975, n - 1))
-
-
-def _kernels(rows: list[dict[str, Any]]) -> list[str]:
-    """Compare our workers and Node's where they accept for themselves, measured both."""
-    mine, theirs = (
-        {(row["workers"], row["load"], row["law"]): row for row in rows if row["policy"] == policy}
-        for policy in ("shared", "Node SCHED_NONE")
-    )
-    both = [cell for cell in mine if cell in theirs]
-    if not both:
-        return []
-    parts = []
-    for name in QUANTILES:
-        ratios = [
-            mine[cell]["quantiles"][name]["measured"] / theirs[cell]["quantiles"][name]["measured"]
-            for cell in both
-        ]
-        parts.append(f"{name} {np.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})")
-    return [
-        f"One listening socket, ours / Node's, measured both, {len(both)} cells: "
-        + ", ".join(parts)
-    ]
-
-
-def _costs(rows: list[dict[str, Any]]) -> list[str]:
-    """Say how often the machine's costs brought the simulation closer."""
-    found = [q for row in rows for q in row["quantiles"].values()]
-    if not found:
-        return []
-    closer = np.mean([abs(math.log(q["ratio"])) < abs(math.log(q["bare_ratio"])) for q in found])
-    ks = np.mean([row["ks"] < row["bare_ks"] for row in rows])
-    return [
-        f"With the machine's costs the simulation is closer in {closer:.1%} of {len(found)} "
-        f"quantiles, and by the KS distance in {ks:.1%} of the runs"
-    ]
-
-
-def _ranks(rows: list[dict[str, Any]]) -> list[str]:
-    """Compare the order of policies by p99 in each cell."""
-    cells: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["seed"] == SEED and side(row["policy"]) == "pass":
-            cells.setdefault((row["workers"], row["load"], row["law"]), []).append(row)
-    apart = wrong = 0
-    for cell in cells.values():
-        for i, one in enumerate(cell):
-            for other in cell[i + 1 :]:
-                a, b = one["quantiles"]["p99"], other["quantiles"]["p99"]
-                simulated = _order(a["low"], a["high"], b["low"], b["high"])
-                spread = [
-                    (q["ratio_low"] * q["simulated"], q["ratio_high"] * q["simulated"])
-                    for q in (a, b)
-                ]
-                measured = _order(*spread[0], *spread[1])
-                apart += simulated * measured != 0
-                wrong += simulated * measured < 0
-    return [
-        f"Of {apart} pairs of policies (in {len(cells)} cells) whose intervals of p99 do not "
-        f"overlap, {wrong} are ranked the other way round"
-    ]
-
-
-def _order(a_low: float, a_high: float, b_low: float, b_high: float) -> int:
-    return -1 if a_high < b_low else int(a_low > b_high)
 
 
 if __name__ == "__main__":

@@ -1,32 +1,23 @@
 """The validation matrix as a program: what it plans and how it counts."""
 
-import importlib.util
 import re
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import validation
+import validation_plan as plan
+from validation_summary import summary
 
 from lbsim.calibration import Calibration
 from lbsim.costs import REGIMES
 
 ROOT = Path(__file__).resolve().parents[2]
-PATH = ROOT / "benchmarks" / "validation.py"
 
 
-@pytest.fixture(scope="module")
-def validation():
-    spec = importlib.util.spec_from_file_location("validation", PATH)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["validation"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def row(validation, policy, *, ratio=1.0, inside=True, seed=None, valid=True, load=0.3, p99=0.1):
-    seed = validation.SEED if seed is None else seed
-    job = validation.Job(4, load, "pareto", policy, seed)
+def row(policy, *, ratio=1.0, inside=True, seed=None, valid=True, load=0.3, p99=0.1):
+    seed = plan.SEED if seed is None else seed
+    job = plan.Job(4, load, "pareto", policy, seed)
     quantile = {
         "measured": p99 * ratio, "simulated": p99, "low": 0.95 * p99, "high": 1.05 * p99,
         "inside": inside, "ratio": ratio, "ratio_low": ratio - 0.01, "ratio_high": ratio + 0.01,
@@ -34,34 +25,34 @@ def row(validation, policy, *, ratio=1.0, inside=True, seed=None, valid=True, lo
     }  # fmt: skip
     return {
         "name": job.name, **vars(job), "valid": valid,
-        "revision": validation.REVISION, "blind": policy in validation.BLIND,
+        "revision": plan.REVISION, "blind": policy in plan.BLIND,
         "quantiles": dict.fromkeys(("p50", "p90", "p99", "p99.9"), quantile),
         "request_error": 2e-4, "same_worker": 1.0, "ks": 0.01, "bare_ks": 0.1,
     }  # fmt: skip
 
 
-def test_the_matrix_is_what_it_says(validation):
-    jobs = validation.jobs()
-    matrix = [job for job in jobs if job.seed == validation.SEED]
+def test_the_matrix_is_what_it_says():
+    jobs = plan.jobs()
+    matrix = [job for job in jobs if job.seed == plan.SEED]
     assert len({(job.workers, job.load, job.law) for job in matrix}) == 24
     assert len({job.name for job in jobs}) == len(jobs)
-    assert jobs == validation.jobs()
-    laws = [law.mean for law in validation.LAWS.values()]
+    assert jobs == plan.jobs()
+    laws = [law.mean for law in plan.LAWS.values()]
     assert laws == pytest.approx([0.010] * 3)
-    same = [job for job in jobs if job.policy in validation.AWARE and job.seed == 3]
-    assert len(same) == len(validation.AWARE)
+    same = [job for job in jobs if job.policy in plan.AWARE and job.seed == 3]
+    assert len(same) == len(plan.AWARE)
 
 
-def test_the_summary_counts_what_is_valid_and_reports_the_rest(validation):
+def test_the_summary_counts_what_is_valid_and_reports_the_rest():
     rows = [
-        row(validation, "RoundRobin", ratio=1.02),
-        row(validation, "RoundRobin", ratio=1.20, load=0.5),
-        row(validation, "CentralQueue", inside=False, p99=0.05),
-        row(validation, "PowerOfD:d=2", ratio=9.0, valid=False),
-        row(validation, "Random", ratio=9.0) | {"revision": -1},
-        *[row(validation, "CentralQueue", ratio=1.0 + 0.002 * s, seed=s) for s in range(1, 11)],
+        row("RoundRobin", ratio=1.02),
+        row("RoundRobin", ratio=1.20, load=0.5),
+        row("CentralQueue", inside=False, p99=0.05),
+        row("PowerOfD:d=2", ratio=9.0, valid=False),
+        row("Random", ratio=9.0) | {"revision": -1},
+        *[row("CentralQueue", ratio=1.0 + 0.002 * s, seed=s) for s in range(1, 11)],
     ]
-    text = validation.summary(rows)
+    text = summary(rows)
     assert "14 runs of" in text
     assert "1 while the machine was noisy, 1 with calibrations that were mended since" in text
     assert "order of arrivals: 2 runs" in text
@@ -74,27 +65,27 @@ def test_the_summary_counts_what_is_valid_and_reports_the_rest(validation):
     assert "overlap, 0 are ranked the other way round" in text
 
 
-def test_node_is_held_against_its_own_spread_too(validation):
+def test_node_is_held_against_its_own_spread_too():
     def node(ratio, **more):
-        return row(validation, "Node", ratio=ratio, inside=False, **more)
+        return row("Node", ratio=ratio, inside=False, **more)
 
     # What lies between two runs of the same requests is as good as a run; noisy ones tell nothing.
     between = [node(1.1) | {"revision": -1}, node(0.9)]
     beyond = [node(1.3, load=0.5), node(1.1, load=0.5), node(0.9, load=0.5, valid=False)]
     once = [node(1.2, load=0.7)]
-    text = validation.summary([*between, *beyond[::-1], *once])
+    text = summary([*between, *beyond[::-1], *once])
     assert "SCHED_RR, by NodeCluster: 3 runs" in text
     assert "2 of these requests were served 2 to 2 times" in text
     assert "p50 50.0%, p90 50.0%, p99 50.0%, p99.9 50.0%" in text
-    assert "times" not in validation.summary([row(validation, "shared"), row(validation, "shared")])
+    assert "times" not in summary([row("shared"), row("shared")])
 
 
-def test_a_bias_is_told(validation):
-    rows = [row(validation, "NodeCluster", ratio=1.06 + 0.001 * s, seed=s) for s in range(1, 11)]
-    assert "(may exceed 5 %)" in validation.summary(rows)
+def test_a_bias_is_told():
+    rows = [row("NodeCluster", ratio=1.06 + 0.001 * s, seed=s) for s in range(1, 11)]
+    assert "(may exceed 5 %)" in summary(rows)
 
 
-def test_runs_are_predicted_with_the_nearest_quiet_calibrations_that_are_alike(validation):
+def test_runs_are_predicted_with_the_nearest_quiet_calibrations_that_are_alike():
     way = {100.0: (1e-3, 2e-3)}
     costs = Calibration(
         *[1e-5] * 5, dict.fromkeys(REGIMES, way), way, way, 0.1, machine={"cores": 2}
@@ -120,9 +111,9 @@ def test_runs_are_predicted_with_the_nearest_quiet_calibrations_that_are_alike(v
     assert found("shared", 0.0) == []
 
 
-def test_the_readme_quotes_what_is_known(validation):
+def test_the_readme_quotes_what_is_known():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     (quoted,) = re.findall(r"^```text\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    said = validation.summary(validation.read(ROOT / "data" / "validation")).splitlines()
+    said = summary(validation.read(ROOT / "data" / "validation")).splitlines()
     assert len(quoted.splitlines()) > 5
     assert [line for line in quoted.splitlines() if line not in said] == []
