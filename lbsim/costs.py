@@ -21,6 +21,9 @@ __all__ = ["REGIMES", "SINGLES", "Costs"]
 
 VERSION = 5
 
+OCCASIONS = 4
+"""So many calibrations tell by themselves how much the machine changes between two times."""
+
 SINGLES = (
     "accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "worker_turn_s", "worker_setup_s",
     "setup_share", "restart_s",
@@ -201,9 +204,9 @@ class Costs:
         Parameters
         ----------
         calibrations : sequence of Calibration
-            Measured at the same rates. Their repetitions count together, so that `levels` knows
-            by how much the machine changes between them, and `unsure` by how much what a worker
-            is occupied for does.
+            Measured at the same rates. `levels` then knows by how much the machine changes between
+            them: of `OCCASIONS` or more each is one value; of fewer their repetitions count
+            together. `unsure` knows by how much what a worker is occupied for changes beside that.
         """
         first = calibrations[0]
         if any(each.rates() != first.rates() for each in calibrations):
@@ -214,6 +217,13 @@ class Costs:
 
         def middle(values: Sequence[Any]) -> Any:
             return np.mean(values, axis=0).tolist()
+
+        apart = _apart(calibrations)
+        levels = [
+            level * of
+            for each, of in zip(calibrations, apart, strict=True)
+            for level in each.levels
+        ]
 
         def spreads(all_of: list[dict[float, Spread]]) -> dict[float, Spread]:
             return {rate: tuple(middle([each[rate] for each in all_of])) for rate in all_of[0]}
@@ -229,17 +239,13 @@ class Costs:
             making={
                 rate: middle([each.making[rate] for each in calibrations]) for rate in first.making
             },
-            unsure={name: _unsure(calibrations, name) for name in REGIMES},
+            unsure={name: _unsure(calibrations, apart, name) for name in REGIMES},
             bunched={
                 name: tuple(middle([each.bunched[name] for each in calibrations]))
                 for name in REGIMES
                 if all(name in each.bunched for each in calibrations)
             },
-            levels=tuple(
-                level * of
-                for each, of in zip(calibrations, _apart(calibrations), strict=True)
-                for level in each.levels
-            ),
+            levels=tuple(apart if len(calibrations) >= OCCASIONS else levels),
             is_quiet=all(each.is_quiet for each in calibrations),
         )
 
@@ -330,20 +336,33 @@ def _apart(calibrations: Sequence[Costs]) -> list[float]:
     return relative
 
 
-def _unsure(calibrations: Sequence[Costs], regime: str) -> float:
-    """Return how far the next time's mean overrun may be from what several were.
+def _unsure(calibrations: Sequence[Costs], apart: Sequence[float], regime: str) -> float:
+    """Return how far the next time's mean overrun may be from the mean of several.
 
-    As far as they were from each other, at the same rate, and their mean from the true one.
+    By variance components: what they differ by, at the same rate and beside their levels, is
+    partly the error of each; the rest is between occasions, of which the next is one more (Searle,
+    Casella and McCulloch, Variance Components, 1992, chapter 3).
     """
     k = len(calibrations)
-    error = sum(each.unsure.get(regime, 0.0) ** 2 for each in calibrations) / k**2
+    error = sum(each.unsure.get(regime, 0.0) ** 2 for each in calibrations) / k
     if k == 1:
         return math.sqrt(error)
-    apart = [
-        float(np.var(_relative([each._occupied(regime, rate) for each in calibrations]), ddof=1))
-        for rate in calibrations[0].overrun[regime]
-    ]
-    return math.sqrt(error + float(np.mean(apart)))
+    differ = np.mean(
+        [
+            np.var(
+                _relative(
+                    [
+                        each._occupied(regime, rate) / level
+                        for each, level in zip(calibrations, apart, strict=True)
+                    ]
+                ),
+                ddof=1,
+            )
+            for rate in calibrations[0].overrun[regime]
+        ]
+    )
+    between = max(0.0, float(differ) - error)
+    return math.sqrt(between + (between + error) / k)
 
 
 def _by_rate(data: dict[str, list[float]]) -> dict[float, Spread]:

@@ -7,7 +7,9 @@ import numpy as np
 from lbsim.calibration import SLICE_S
 from lbsim.cluster import Cluster
 from lbsim.engines.record import Handovers
+from lbsim.errors import InputError
 from lbsim.policy import Policy
+from lbsim.spread import mean
 from lbsim.workload import Workload
 from live.measured import MeasuredRun
 from live.measuring import measure
@@ -99,6 +101,23 @@ def without(values: np.ndarray, theft: np.ndarray, wakes: int = 1) -> np.ndarray
 
 
 def spread_of(values: np.ndarray) -> tuple[float, ...]:
-    """Return evenly spaced quantiles of what is known, from the smallest to the largest."""
+    """Return evenly spaced quantiles of what is known, from the smallest to the largest.
+
+    In place of the largest what gives the spread, which is linear between its quantiles, the mean
+    of the values: the few beyond the last but one are not spread evenly up to the largest.
+
+    Raises
+    ------
+    InputError
+        Nothing is known.
+    """
     values = values[~np.isnan(values)]
-    return tuple(np.quantile(values, np.linspace(0.0, 1.0, QUANTILES)).tolist())
+    if len(values) == 0:
+        raise InputError(
+            "calibration: no request found a worker in the state that was to be measured: it takes "
+            "too long for each; give more workers, or use a faster machine"
+        )
+    spread = np.quantile(values, np.linspace(0.0, 1.0, QUANTILES))
+    too_much = 2.0 * (QUANTILES - 1) * (mean(spread) - float(values.mean()))
+    spread[-1] = max(spread[-2], spread[-1] - too_much)
+    return tuple(spread.tolist())

@@ -22,7 +22,9 @@ __all__ = ["SPARSE_TURNS", "idle_worker", "levels_of"]
 
 SPARSE_RATES = {40.0: 0.4, 160.0: 0.3, 640.0: 0.3}  # requests a second: the share of a turn
 SPARSE_TURNS = 4
-LOAD = 0.5  # at most: work is shorter at rates at which it would be more
+# At most: work is shorter at rates at which it would be more. With about what it costs beside.
+LOAD, COST_S = 0.5, 0.001
+SHORTEST_S = 0.0001
 
 
 def idle_worker(
@@ -49,9 +51,9 @@ def idle_worker(
             rates.append(np.full(n, rate))
             turns.append(np.full(n, turn))
     of_rate, of_turn = np.concatenate(rates), np.concatenate(turns)
-    usual = workers / float(np.mean(WORKS))
     works = rng.choice(WORKS, len(of_rate))
-    works *= np.minimum(1.0, LOAD * usual / np.where(of_rate > 0.0, of_rate, top))
+    most = LOAD * workers / np.where(of_rate > 0.0, of_rate, top) - COST_S
+    works *= np.minimum(1.0, np.maximum(SHORTEST_S, most) / np.mean(WORKS))
     found = run(Workload.from_arrays(np.cumsum(np.concatenate(gaps)), works, name="sparse"))
     rows = found.record.handovers
     idle = np.ones(len(works), bool)
