@@ -1,5 +1,6 @@
 """Every policy, simulated and measured on the same requests."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -262,6 +263,12 @@ def study(
         calibrate(CALIBRATE_S, say=teller.stage, workers=[workers]) if given is None else given
     ]
     bench = Bench(workload, cluster, client, busy, seed, teller)
+    if busy == "spin":
+        bench.notes.append(
+            f"The workers really computed, on {os.cpu_count()} processors. The simulation gives "
+            "each a processor of its own, at costs that were measured of workers that sleep: it is "
+            "too fast where more of them compute than there are processors."
+        )
     try:
         others = {} if against is None else bench.server(against, next(iter(policies.values())))
         for name, policy in policies.items():
