@@ -50,7 +50,7 @@ from validation_plan import (
     is_current,
     jobs,
     side,
-)  # fmt: skip
+)
 from validation_summary import summary
 
 from lbsim import ClusterView, Policy, Request, simulate

@@ -215,15 +215,15 @@ class Costs:
                 "measure them again with: live calibrate"
             )
 
-        def middle(values: Sequence[Any]) -> Any:
-            return np.mean(values, axis=0).tolist()
-
         apart = _apart(calibrations)
         levels = [
             level * of
             for each, of in zip(calibrations, apart, strict=True)
             for level in each.levels
         ]
+
+        def middle(values: Sequence[Any]) -> Any:
+            return np.mean(values, axis=0).tolist()
 
         def spreads(all_of: list[dict[float, Spread]]) -> dict[float, Spread]:
             return {rate: tuple(middle([each[rate] for each in all_of])) for rate in all_of[0]}
@@ -313,7 +313,7 @@ class Costs:
         return apart * math.sqrt(1.0 + 1.0 / m)
 
 
-def _relative(values: Sequence[float]) -> np.ndarray:
+def _relative(values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Return values relative to their mean; ones if that is zero."""
     middle = float(np.mean(values))
     return np.asarray(values) / middle if middle > 0.0 else np.ones(len(values))
@@ -347,21 +347,11 @@ def _unsure(calibrations: Sequence[Costs], apart: Sequence[float], regime: str) 
     error = sum(each.unsure.get(regime, 0.0) ** 2 for each in calibrations) / k
     if k == 1:
         return math.sqrt(error)
-    differ = np.mean(
-        [
-            np.var(
-                _relative(
-                    [
-                        each._occupied(regime, rate) / level
-                        for each, level in zip(calibrations, apart, strict=True)
-                    ]
-                ),
-                ddof=1,
-            )
-            for rate in calibrations[0].overrun[regime]
-        ]
-    )
-    between = max(0.0, float(differ) - error)
+    differ = []
+    for rate in calibrations[0].overrun[regime]:
+        occupied = np.array([each._occupied(regime, rate) for each in calibrations])
+        differ.append(np.var(_relative(occupied / apart), ddof=1))
+    between = max(0.0, float(np.mean(differ)) - error)
     return math.sqrt(between + (between + error) / k)
 
 
