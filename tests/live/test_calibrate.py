@@ -16,10 +16,12 @@ from lbsim import Cluster
 from lbsim.bunches import ALONE, uniforms
 from lbsim.calibration import SLICE_S, Calibration
 from lbsim.costs import REGIMES
+from lbsim.errors import InputError
+from lbsim.spread import mean
 from live.calibrate import WORKERS, calibrate, calibrate_node
 from live.cli import main
 from live.experiments.busy import Busy, bunched_of, makings_of, overtaking_of
-from live.experiments.common import ATTEMPTS, gaps_of, undisturbed, without
+from live.experiments.common import ATTEMPTS, gaps_of, spread_of, undisturbed, without
 from live.experiments.sparse import levels_of
 from live.machine import Disturbance
 
@@ -149,6 +151,17 @@ def test_what_was_stolen_is_taken_off_the_largest_times():
     # More than can have been: the larger half is the median.
     assert np.nanmax(without(seen, theft + 1.0 / SLICE_S)) == pytest.approx(np.nanmedian(seen))
     assert len(without(np.zeros(0), theft)) == 0
+
+
+def test_a_spread_keeps_the_mean_of_what_was_measured():
+    values = np.append(np.random.default_rng(9).pareto(2.5, 700) * 1e-3, np.nan)
+    spread = spread_of(values)
+    assert mean(spread) == pytest.approx(np.nanmean(values))
+    assert spread[50] == pytest.approx(np.nanmedian(values))
+    assert spread == tuple(sorted(spread))
+    assert spread_of(np.full(3, 2e-3)) == pytest.approx((2e-3,) * len(spread))
+    with pytest.raises(InputError, match="no request found a worker"):
+        spread_of(np.full(3, np.nan))
 
 
 def test_levels_follow_the_machine():
