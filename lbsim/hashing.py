@@ -42,7 +42,9 @@ def hash64(key: int, salt: int = 0) -> int:
     >>> hash64(1), hash64(1, salt=1)
     (313702574736366215, 8430369225095084303)
     """
-    return _mix(_mix(int(salt)) ^ int(key)) >> 1
+    salt = int(salt)
+    mixed = _MIXED[salt] if 0 <= salt < _N_MIXED else _mix(salt)
+    return _mix(mixed ^ int(key)) >> 1
 
 
 def _mix(x: int) -> int:
@@ -50,6 +52,11 @@ def _mix(x: int) -> int:
     z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
     return z ^ (z >> 31)
+
+
+# Of the usual salts, such as the workers' numbers: half of the work for the interpreter.
+_N_MIXED = 256
+_MIXED = tuple(_mix(salt) for salt in range(_N_MIXED))
 
 
 def hash64_array(keys: np.ndarray, salt: int = 0) -> np.ndarray:

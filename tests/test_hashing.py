@@ -16,6 +16,11 @@ def test_the_array_version_is_the_scalar_one(key, salt):
     assert 0 <= hash64(key, salt) < 2**63
 
 
+@given(st.integers(-(2**63), 2**63 - 1), st.integers(-300, 300))
+def test_small_salts_are_salts_like_any_other(key, salt):
+    assert hash64(key, salt) == _mix(_mix(salt) ^ key) >> 1
+
+
 def test_hashes_spread_evenly_over_small_moduli():
     counts = np.bincount(hash64_array(np.arange(100_000)) % 10, minlength=10)
     # Chi-square with 9 degrees of freedom: above 27.9 with probability 0.001.
