@@ -57,7 +57,8 @@ class LeastLoaded(Policy):
         least = math.inf
         nearest = n
         for worker in cluster.up:
-            self.look(worker, cluster.in_flight[worker] > 0, request.time)
+            if not self.is_told:  # else nobody asks what would be seen
+                self.look(worker, cluster.in_flight[worker] > 0, request.time)
             load = cluster.in_flight[worker] + self.factor * self.share[worker]
             distance = (worker - self.last - 1) % n
             if load < least or (load == least and distance < nearest):
@@ -72,7 +73,8 @@ class LeastLoaded(Policy):
         self, request: Request, worker: int, latency: float, now: float, cluster: ClusterView
     ) -> None:
         """Note whether the worker has anything left."""
-        self.look(worker, cluster.in_flight[worker] > 0, now)
+        if not self.is_told:
+            self.look(worker, cluster.in_flight[worker] > 0, now)
 
     def on_down(self, worker: int, now: float, cluster: ClusterView) -> None:
         """A worker that is gone does nothing."""
