@@ -27,7 +27,7 @@ from live.connection import Connection
 from live.cookies import Cookie
 from live.journal import Journal
 from live.options import Options
-from live.quick import prepared, quick, quick_rows
+from live.quick import prepared, quick, quick_dispatch, quick_rows
 
 if TYPE_CHECKING:
     from live.front import Front
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["CAPACITY", "Desk"]
 
 CAPACITY = 32_768  # requests at the master and its workers; more wait in the listen backlog
+_pack = channel.HEADER.pack
 REFUSED_S = 0.02  # a worker without descriptors is left alone for so long
 
 
@@ -69,7 +70,8 @@ class Desk:
             queue_limit=-1 if options.queue_limit is None else options.queue_limit,
         )
         self.core = quick(core, policy)
-        self.rows = quick_rows(requests)
+        self.rows = quick_rows(self.core)
+        self.dispatch = quick_dispatch(policy)
         self.ledger = mmap.mmap(-1, CAPACITY)
         self.free = list(range(CAPACITY - 1, -1, -1))
         self.by_ticket: dict[int, Connection] = {}
@@ -130,7 +132,7 @@ class Desk:
             rows.size[ticket] = request.number(b"size", math.nan)
         self.core.attempts[ticket] = 0  # the ticket had another request before
         now = connection.read = time.monotonic()
-        answer = dispatch.arrive(self.core, self.policy, now, ticket)
+        answer = self.dispatch.arrive(self.core, self.policy, now, ticket)
         if answer >= 0:
             self._hand(connection, ticket, answer)
         else:
@@ -160,10 +162,11 @@ class Desk:
             payload = connection.address.encode() + b"\n" + connection.data
             self._send_task(worker, serial, ticket, payload)
         else:
-            message = channel.pack(
-                channel.CONNECT, serial, decided, ticket, flags=self.family, payload=connection.data
+            data = connection.data  # `channel.pack`, without the call
+            header = _pack(
+                channel.CONNECT, self.family, len(data), serial, decided, ticket, 0.0, 0.0
             )
-            self.crew.hand(worker, message, connection.sock)
+            self.crew.hand(worker, header + data, connection.sock)
         if self.journal.trace is not None:
             connection.handed = math.nan  # an earlier worker's, if it is sent again
             self.handing.append(connection)
@@ -195,11 +198,11 @@ class Desk:
             connection = self.by_ticket[ticket]
             if connection.is_reset():  # its client has gone while it was held
                 self.counts["client_left"] += 1
-                dispatch.cancel(self.core, now, ticket)
+                self.dispatch.cancel(self.core, now, ticket)
                 self.front.close(self._forget(ticket))
             else:
                 self._hand(connection, ticket, worker)
-            ticket = dispatch.pull(self.core, self.policy, now, worker)
+            ticket = self.dispatch.pull(self.core, self.policy, now, worker)
 
     def _forget(self, ticket: int) -> Connection:
         """A request is over: free its ticket; its connection is for the caller."""
@@ -222,14 +225,14 @@ class Desk:
         self.log("up", worker=index)
         now = time.monotonic()
         self.journal.happened(now, record.CAME_UP, index)
-        self._follow(index, dispatch.worker_up(self.core, self.policy, now, index))
+        self._follow(index, self.dispatch.worker_up(self.core, self.policy, now, index))
 
     def worker_is_leaving(self, index: int) -> None:
         """A worker gets nothing more; what waited for it goes elsewhere."""
         now = time.monotonic()
         self.journal.happened(now, record.LEAVING, index)
-        for ticket in dispatch.worker_leaving(self.core, self.policy, now, index).tolist():
-            self._act(ticket, dispatch.retry_due(self.core, self.policy, now, ticket), now)
+        for ticket in self.dispatch.worker_leaving(self.core, self.policy, now, index).tolist():
+            self._act(ticket, self.dispatch.retry_due(self.core, self.policy, now, ticket), now)
 
     def worker_is_down(self, index: int, was_asked: bool) -> None:
         """A worker is gone: its requests go to others, or are told that they cannot."""
@@ -237,7 +240,7 @@ class Desk:
         self.journal.gone(now, index, was_asked)
         self.refusals = [r for r in self.refusals if r[1] != index]
         had = self.core.in_flight[index]
-        tickets = dispatch.worker_down(self.core, self.policy, now, index).tolist()
+        tickets = self.dispatch.worker_down(self.core, self.policy, now, index).tolist()
         had -= sum(self.by_ticket[ticket].worker == index for ticket in tickets)
         if had > 0:
             # Their bytes went with the worker; a client sees its connection close cleanly and,
@@ -253,8 +256,8 @@ class Desk:
                     continue
                 self.counts["redispatched"] += 1
                 if not self.ledger[ticket]:  # it only waited: the death cannot be its fault
-                    dispatch.spare(self.core, ticket)
-            self._act(ticket, dispatch.retry_due(self.core, self.policy, now, ticket), now)
+                    self.dispatch.spare(self.core, ticket)
+            self._act(ticket, self.dispatch.retry_due(self.core, self.policy, now, ticket), now)
         for connection in [c for c in self.by_serial.values() if c.worker == index]:
             if connection.ticket == NONE:  # kept by it, after its first answer
                 self.counts["kept_closed"] += 1
@@ -297,7 +300,7 @@ class Desk:
 
     def worker_reports(self, index: int, busy: float) -> None:
         """A worker says how busy it is: the policy may want to know."""
-        dispatch.reported(self.core, self.policy, time.monotonic(), index, busy)
+        self.dispatch.reported(self.core, self.policy, time.monotonic(), index, busy)
 
     def worker_says(self, index: int, message: channel.Message) -> None:
         """A worker acknowledges, has answered, or has closed."""
@@ -306,7 +309,7 @@ class Desk:
             self._finished(index, message)
         elif kind == channel.ACCEPTED:
             now = time.monotonic()
-            self._follow(index, dispatch.accepted(self.core, self.policy, now, index))
+            self._follow(index, self.dispatch.accepted(self.core, self.policy, now, index))
         elif kind == channel.LATER:
             self._kept(index, message)
         elif kind == channel.CLOSED:
@@ -344,7 +347,7 @@ class Desk:
         if self.by_message:
             self.front.write(connection, message.payload)
         # The core must be done with the ticket before it can be given to another request.
-        pulled = dispatch.complete(self.core, self.policy, now, index, connection.ticket)
+        pulled = self.dispatch.complete(self.core, self.policy, now, index, connection.ticket)
         self._forget(connection.ticket)
         is_over = is_closed or message.flags & channel.LAST
         if self.by_message:
@@ -365,14 +368,14 @@ class Desk:
         response = float(np.frombuffer(message.payload, np.float32).mean()) if ended else 0.0
         now = time.monotonic()
         self._follow(
-            index, dispatch.kept(self.core, self.policy, now, index, began, ended, response)
+            index, self.dispatch.kept(self.core, self.policy, now, index, began, ended, response)
         )
 
     def _hand_back(self, index: int, ticket: int) -> None:
         """A worker could not take a request: dispatch it again."""
         now = time.monotonic()
-        self._act(ticket, dispatch.refused(self.core, self.policy, now, index, ticket), now)
-        self._follow(index, dispatch.accepted(self.core, self.policy, now, index))
+        self._act(ticket, self.dispatch.refused(self.core, self.policy, now, index, ticket), now)
+        self._follow(index, self.dispatch.accepted(self.core, self.policy, now, index))
 
     # --- writing down ----------------------------------------------------------------------
 

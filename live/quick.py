@@ -2,30 +2,34 @@
 
 A compiled engine reads an element of an array in a nanosecond; the interpreter needs eighty, and
 gets a NumPy number that is slow to compute with. A memoryview of the same memory needs half of
-that, a list a fifth, and both give a plain number. So the live master runs the same functions on
-lists where there is an element a worker, and on memoryviews where there is one a request.
+that, a list a fifth, and both give a plain number. A field of a named tuple takes the interpreter
+as long as a memoryview's element, one of an object with slots next to nothing. So the live master
+runs the same functions on such objects, of lists.
 
-A policy of somebody else may use any array operation, and may have a bug: it sees arrays, so that
-the dispatcher has memoryviews of the same memory, and runs behind the guard of `lbsim.checked`.
-The shipped ones have passed the contract test, also in this form (`tests/live/test_quick.py`),
-and need neither.
+A policy of somebody else may use any array operation, and may have a bug: it sees named tuples of
+arrays, so that the dispatcher has memoryviews of the same memory, and runs behind the guard of
+`lbsim.checked`. The shipped ones have passed the contract test, also in this form
+(`tests/live/test_quick.py`), and need neither.
 """
 
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from lbsim import dispatch
 from lbsim.checked import fresh
-from lbsim.dispatch import Core, Requests
-from lbsim.policy import Policy
+from lbsim.dispatch import Core, Requests, transitions
+from lbsim.dispatch.core import N_UP
+from lbsim.policy import ClusterView, Policy
 
-__all__ = ["is_shipped", "prepared", "quick", "quick_rows"]
+__all__ = ["is_shipped", "prepared", "quick", "quick_dispatch", "quick_rows"]
 
 _OF_WORKERS = (
     "count", "up", "is_up", "ready", "in_flight", "seen", "slots", "latency", "index"
 )  # fmt: skip
 _OF_TICKETS = ("place", "attempts", "handed")
-_SMALL = 4096  # a list needs several times the memory of an array
+_SMALL = 4096  # a list of a policy's may need several times the memory of an array
 
 
 def is_shipped(policy: Policy) -> bool:
@@ -56,10 +60,12 @@ def _quicken(policy: Policy) -> None:
             setattr(policy, name, value.tolist() if value.size <= _SMALL else _view(value))
 
 
-def quick_rows(requests: Requests) -> Requests:
-    """Return the same requests seen through memoryviews."""
-    columns: Any = map(_view, requests)
-    return Requests(*columns)
+def quick_rows(core: Core) -> Requests:
+    """Return the requests of a quick core in the form in which they are quick to write."""
+    if isinstance(core.requests.key, list):
+        return core.requests
+    columns: Any = map(_view, core.requests)
+    return _slotted(Requests(*columns))
 
 
 def quick(core: Core, policy: Policy) -> Core:
@@ -67,16 +73,60 @@ def quick(core: Core, policy: Policy) -> Core:
 
     The core that was given is not to be used any more.
     """
-    views: Any = {name: _view(getattr(core, name)) for name in _OF_TICKETS}
-    queues: Any = {name: _view(column) for name, column in core.queues._asdict().items()}
+    views: Any = {name: getattr(core, name).tolist() for name in _OF_TICKETS}
+    lists: Any = {name: column.tolist() for name, column in core.queues._asdict().items()}
+    views["queues"] = _slotted(core.queues._replace(**lists))
+    views["settings"] = _slotted(core.settings)
     shown = core.shown
     if is_shipped(policy):
+        columns: Any = [column.tolist() for column in core.requests]
+        views["requests"] = _slotted(Requests(*columns))
         views |= {name: getattr(core, name).tolist() for name in _OF_WORKERS}
-        queues |= {name: getattr(core.queues, name).tolist() for name in ("first", "last", "root")}
         if core.seen is core.in_flight:
             views["seen"] = views["in_flight"]
         seen = {name: views[name] for name in ("up", "is_up", "slots", "latency", "index")}
-        shown = shown._replace(**seen, in_flight=views["seen"], weight=shown.weight.tolist())
+        views["shown"] = _slotted(
+            shown._replace(**seen, in_flight=views["seen"], weight=shown.weight.tolist())
+        )
     else:
         views |= {name: _view(getattr(core, name)) for name in _OF_WORKERS}
-    return core._replace(queues=core.queues._replace(**queues), shown=shown, **views)
+    return _slotted(core._replace(**views))
+
+
+def _slotted(fields: Any) -> Any:
+    """Return an object with the fields of a named tuple."""
+    kind = type(type(fields).__name__, (), {"__slots__": fields._fields})
+    copy = kind()
+    for name, value in fields._asdict().items():
+        setattr(copy, name, value)
+    return copy
+
+
+def _shown(core: Core, now: float) -> ClusterView:
+    """Return what `lbsim.dispatch.view` does, and make nothing while all workers are up."""
+    shown = core.shown  # load information is never old here
+    return shown if core.count[N_UP] == len(shown.up) else dispatch.view(core, now)
+
+
+def _showing() -> ModuleType:
+    """Return `lbsim.dispatch`, whose transitions call `_shown` for `view`."""
+    functions: dict[str, Any] = {**vars(transitions), "view": _shown}
+    for name, function in vars(transitions).items():
+        if isinstance(function, FunctionType) and function.__module__ == transitions.__name__:
+            functions[name] = FunctionType(function.__code__, functions, name)
+    module = ModuleType(dispatch.__name__)
+    vars(module).update(
+        {name: functions.get(name, vars(dispatch)[name]) for name in dispatch.__all__}
+    )
+    return module
+
+
+_SHOWING = _showing()
+
+
+def quick_dispatch(policy: Policy) -> ModuleType:
+    """Return `lbsim.dispatch`; for a shipped policy, one that does not make a view each time.
+
+    Somebody else's policy might keep what it is shown.
+    """
+    return _SHOWING if is_shipped(policy) else dispatch

@@ -25,7 +25,9 @@ def request_of(core: Core, now: float, ticket: int) -> Request:
 
 def view(core: Core, now: float) -> ClusterView:
     """Return what the policy may know of the workers at this instant."""
-    age_information(core, now)
+    settings = core.settings
+    if settings.info_every > 0.0 or settings.info_delay > 0.0:
+        age_information(core, now)
     full = core.shown
     return ClusterView(
         full.up[: core.count[N_UP]],
@@ -57,11 +59,12 @@ def change_load(core: Core, now: float, worker: int, change: int) -> None:
             core.log_change[entry] = change
             core.count[LOG_TAIL] += 1
     core.in_flight[worker] += change
-    reindex(core, worker)
+    if settings.indexed:
+        reindex(core, worker)
 
 
 def reindex(core: Core, worker: int) -> None:
-    """Keep the search tree of `least_loaded` in step with one worker."""
+    """Keep the search tree of `least_loaded`, if there is one, in step with one worker."""
     if not core.settings.indexed:
         return
     tree = core.index

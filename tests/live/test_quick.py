@@ -7,13 +7,13 @@ from lbsim import dispatch
 from lbsim.checked import fresh
 from lbsim.policies import LeastConnections, RoundRobin, Sticky
 from lbsim.policy import HOLD, SHED, UNLIMITED, Policy
-from live.quick import is_shipped, prepared, quick
+from live.quick import is_shipped, prepared, quick, quick_dispatch
 from tests.conftest import every_policy
 
 N, TICKETS = 5, 400
 
 
-def life(policy, core):
+def life(policy, core, dispatch=dispatch):
     """Drive a core through arrivals, answers, deaths and returns; return all it answered."""
     rng = np.random.default_rng(3)
     answers, at, now = [], {}, 0.0
@@ -68,7 +68,7 @@ def make_core(policy):
 def test_same_choices(policy):
     guarded, bare = fresh(policy, N), prepared(policy, N)
     answers = life(guarded, make_core(guarded))
-    assert life(bare, quick(make_core(bare), policy)) == answers
+    assert life(bare, quick(make_core(bare), policy), quick_dispatch(policy)) == answers
 
 
 def test_who_is_trusted():
@@ -82,3 +82,4 @@ def test_who_is_trusted():
     core = make_core(fresh(Mine(), N))
     assert isinstance(dispatch.view(quick(core, Mine()), 0.0).in_flight, np.ndarray)
     assert isinstance(dispatch.view(quick(core, RoundRobin()), 0.0).in_flight, list)
+    assert quick_dispatch(Mine()) is dispatch
