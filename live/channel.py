@@ -66,6 +66,8 @@ _READ = 65_536
 _SPACE = socket.CMSG_SPACE(4 * MOST)
 _NO_DESCRIPTORS: Iterator[int] = iter(())
 _SOCKET, _RIGHTS = int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS)
+_ONE = struct.Struct("i")
+_make = tuple.__new__  # a message without the call that a named tuple's own constructor is
 
 
 class Message(NamedTuple):
@@ -116,7 +118,9 @@ def pack(
 
 def send(end: socket.socket, messages: list[bytes], descriptors: list[int]) -> None:
     """Send packed messages to a worker in one packet; descriptors, in order, are CONNECTs'."""
-    if descriptors:
+    if len(descriptors) == 1:  # the usual case
+        end.sendmsg(messages, ((_SOCKET, _RIGHTS, _ONE.pack(descriptors[0])),))
+    elif descriptors:
         rights = struct.pack(f"{len(descriptors)}i", *descriptors)
         end.sendmsg(messages, [(_SOCKET, _RIGHTS, rights)])
     else:
@@ -198,8 +202,7 @@ def _unpack(
             break
         payload = bytes(data[begin:end]) if length else b""
         descriptor = next(descriptors, -1) if kind == CONNECT else -1
-        messages.append(
-            Message(kind, flags, serial, first, second, third, value, payload, descriptor)
-        )
+        fields = (kind, flags, serial, first, second, third, value, payload, descriptor)
+        messages.append(_make(Message, fields))
         start, begin = end, end + HEADER.size
     return messages, start

@@ -56,21 +56,26 @@ class Connection:
         The client was told to go on (100 Continue).
     """
 
-    # Defaults of the class, so that a new connection costs no more than what it begins with.
-    deadline = decided = handed = math.nan
-    data: bytes | bytearray = b""
-    out = rest = b""
-    head: Head | None = None
-    identity = ticket = worker = -1
-    in_pieces = is_watched = is_told = False
-    n_answers = 0
-    then: "Callable[[Connection], None] | None" = None
+    # Slots are the quickest to read: a request's way has some thirty reads and a dozen writes.
+    __slots__ = (
+        "accepted", "address", "data", "deadline", "decided", "handed", "head", "identity",
+        "in_pieces", "is_told", "is_watched", "n_answers", "out", "read", "rest", "serial",
+        "sock", "then", "ticket", "worker",
+    )  # fmt: skip
 
     def __init__(self, sock: socket.socket, address: str, serial: int, accepted: float) -> None:
         self.sock = sock
         self.address = address
         self.serial = serial
         self.accepted = self.read = accepted
+        self.deadline = self.decided = self.handed = math.nan
+        self.data: bytes | bytearray = b""
+        self.out = self.rest = b""
+        self.head: Head | None = None
+        self.identity = self.ticket = self.worker = -1
+        self.in_pieces = self.is_watched = self.is_told = False
+        self.n_answers = 0
+        self.then: Callable[[Connection], None] | None = None
 
     @property
     def is_enough(self) -> bool:

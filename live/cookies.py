@@ -27,7 +27,7 @@ class Cookie(NamedTuple):
     def sent(self, scope: Any) -> str | None:
         """Return the value that an ASGI request brings, None if it brings none."""
         lines = [value for name, value in scope["headers"] if name == b"cookie"]
-        return Head(b" \ncookie:" + b";".join(lines), 0).cookie(self.name)
+        return Head(b" \ncookie:" + b";".join(lines), b"", 0).cookie(self.name)
 
     def header(self, value: str) -> tuple[bytes, bytes]:
         """Return the field that sets it: for the whole site, out of scripts' reach."""

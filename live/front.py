@@ -136,18 +136,14 @@ class Front:
             # has sent first is to be dispatched first.
             if self.latest is not None and self.latest.serial in self.reading:
                 self._read(self.latest)
-            self._await(connection)
+            if not self._read(connection):  # its request comes later
+                connection.deadline = now + self.head_s
+                self.reading[connection.serial] = connection
+                self._watch(connection, self._read)
             self.latest = connection
             if now > until:
                 break
         return True
-
-    def _await(self, connection: Connection) -> None:
-        """Read a request, now or when it comes."""
-        if not self._read(connection):
-            connection.deadline = connection.accepted + self.head_s
-            self.reading[connection.serial] = connection
-            self._watch(connection, self._read)
 
     def expire(self, now: float) -> None:
         """Answer 408 to who is too slow, close what lingers, accept again if there is room."""

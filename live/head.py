@@ -54,17 +54,17 @@ class Head:
 
     __slots__ = ("_has_x", "_lower", "_query", "_raw", "is_plain", "method", "size", "total")
 
-    def __init__(self, raw: bytes, size: int) -> None:
+    def __init__(self, raw: bytes, method: bytes, size: int) -> None:
         self._raw = raw
-        self._lower = raw.lower()
+        self._lower = lower = raw.lower()
         self._query: dict[bytes, bytes] | None = None
-        self.method = raw[: raw.find(b" ")]
+        self.method = method
         self.size = size
         self.total = size
-        self._has_x = b"\nx-" in self._lower
+        self._has_x = b"\nx-" in lower
         self.is_plain = not self._has_x and b"?" not in raw
         # Almost no request has a body: one search each tells.
-        if b"\ncontent-length:" in self._lower or b"\ntransfer-encoding:" in self._lower:
+        if b"\ncontent-length:" in lower or b"\ntransfer-encoding:" in lower:
             length = self.field(b"content-length") or "0"
             known = (
                 self.field(b"transfer-encoding") is None
@@ -174,18 +174,22 @@ def parse(data: bytes) -> Head | None:
             raise TooLarge
         return None
     raw = data[:end]
-    _check_first_line(raw)
-    return Head(raw, size + skipped)
+    space = _check_first_line(raw)
+    return Head(raw, raw[:space], size + skipped)
 
 
-def _check_first_line(data: bytes) -> None:
-    """Refuse what begins with no method: a TLS handshake, say, would never end its head."""
+def _check_first_line(data: bytes) -> int:
+    """Refuse what begins with no method: a TLS handshake, say, would never end its head.
+
+    Return where the method ends, -1 if a space is still to come.
+    """
     space = data.find(b" ", 0, _LONGEST_METHOD + 1)
     method = data[: space if space >= 0 else _LONGEST_METHOD + 1]
-    if method in _IDEMPOTENT:
-        return
-    if space == 0 or len(method) > _LONGEST_METHOD or not _TOKEN.issuperset(method):
+    if method not in _IDEMPOTENT and (
+        space == 0 or len(method) > _LONGEST_METHOD or not _TOKEN.issuperset(method)
+    ):
         raise Malformed
+    return space
 
 
 def key_source(source: str) -> KeyOf:

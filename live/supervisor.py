@@ -307,9 +307,9 @@ class Supervisor:
                 taken += 1
                 if sock is None:
                     messages.append(message)
-                elif sock.fileno() >= 0:  # a client that is answered already has no socket
+                elif (descriptor := sock.fileno()) >= 0:  # who is answered already has none
                     messages.append(message)
-                    descriptors.append(sock.fileno())
+                    descriptors.append(descriptor)
             try:
                 if messages:
                     channel.send(w.end, messages, descriptors)

@@ -7,7 +7,6 @@ one addition a request.
 
 import bisect
 import itertools
-from array import array
 from collections.abc import Iterable, Sequence
 
 from lbsim.stats.buckets import highest_in, n_buckets
@@ -31,23 +30,25 @@ class Tally:
     answered : list of int, shape (workers,)
     seconds : list of float, shape (workers,)
         Sum of the latencies.
-    buckets : list of array of int, shape (workers, `N_BUCKETS`)
+    buckets : list of list of int, shape (workers, `N_BUCKETS`)
         Latencies in microseconds, for `lbsim.stats.buckets`.
     """
 
     def __init__(self, workers: int) -> None:
         self.answered = [0] * workers
         self.seconds = [0.0] * workers
-        self.buckets = [array("q", bytes(8 * N_BUCKETS)) for _ in range(workers)]
+        self.buckets = [[0] * N_BUCKETS for _ in range(workers)]
 
     def add(self, worker: int, seconds: float) -> None:
         """Count an answer and its latency."""
         self.answered[worker] += 1
         self.seconds[worker] += seconds
-        value = max(0, int(seconds / TICK_S))
+        value = int(seconds / TICK_S)
         # `lbsim.stats.buckets.bucket_of`, which the interpreter can do in a third of the time.
-        shift = max(0, value.bit_length() - HALF_BITS - 1)
-        self.buckets[worker][(shift << HALF_BITS) + (value >> shift)] += 1
+        shift = value.bit_length() - HALF_BITS - 1
+        if shift > 0 < value:
+            value = (shift << HALF_BITS) + (value >> shift)
+        self.buckets[worker][value if value > 0 else 0] += 1
 
     def sparse(self, worker: int) -> dict[int, int]:
         """Return a worker's counters that are not 0."""
