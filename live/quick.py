@@ -21,7 +21,7 @@ from lbsim import dispatch
 from lbsim.checked import fresh
 from lbsim.dispatch import Core, Requests, transitions
 from lbsim.dispatch.core import N_UP
-from lbsim.policy import ClusterView, Policy
+from lbsim.policy import ClusterView, Policy, Request
 
 __all__ = ["is_shipped", "prepared", "quick", "quick_dispatch", "quick_rows"]
 
@@ -108,12 +108,24 @@ def _shown(core: Core, now: float) -> ClusterView:
     return shown if core.count[N_UP] == len(shown.up) else dispatch.view(core, now)
 
 
+def _asked(core: Core, now: float, ticket: int) -> Request:
+    """Return what `lbsim.dispatch.request_of` does, without the call that its constructor is."""
+    rows = core.requests  # one a ticket here
+    fields = (
+        now, rows.key[ticket], rows.kind[ticket], rows.priority[ticket], rows.size[ticket],
+        rows.service[ticket],
+    )  # fmt: skip
+    return tuple.__new__(Request, fields)
+
+
 def _showing() -> ModuleType:
-    """Return `lbsim.dispatch`, whose transitions call `_shown` for `view`."""
-    functions: dict[str, Any] = {**vars(transitions), "view": _shown}
+    """Return `lbsim.dispatch` with transitions that call `_shown` and `_asked`."""
+    functions: dict[str, Any] = {**vars(transitions), "view": _shown, "request_of": _asked}
     for name, function in vars(transitions).items():
         if isinstance(function, FunctionType) and function.__module__ == transitions.__name__:
-            functions[name] = FunctionType(function.__code__, functions, name)
+            functions[name] = FunctionType(
+                function.__code__, functions, name, function.__defaults__
+            )
     module = ModuleType(dispatch.__name__)
     vars(module).update(
         {name: functions.get(name, vars(dispatch)[name]) for name in dispatch.__all__}
@@ -125,7 +137,7 @@ _SHOWING = _showing()
 
 
 def quick_dispatch(policy: Policy) -> ModuleType:
-    """Return `lbsim.dispatch`; for a shipped policy, one that does not make a view each time.
+    """Return `lbsim.dispatch`; for a shipped policy, with less that is made for each request.
 
     Somebody else's policy might keep what it is shown.
     """
