@@ -3,7 +3,7 @@
 A compiled engine reads an element of an array in a nanosecond; the interpreter needs eighty, and
 gets a NumPy number that is slow to compute with. A memoryview of the same memory needs half of
 that, a list a fifth, and both give a plain number. A field of a named tuple takes the interpreter
-as long as a memoryview's element, one of an object with slots next to nothing. So the live master
+as long as a memoryview's element, one of an object with slots a third. So the live master
 runs the same functions on such objects, of lists.
 
 A policy of somebody else may use any array operation, and may have a bug: it sees named tuples of
