@@ -99,7 +99,13 @@ class Calibration(Costs):
             mean += self.worker_accept_s + self.worker_turn_s
         if regime == "held":  # then the worker is idle while the master hands over
             mean -= self.dispatch_s
+            if cluster.discipline == "event_loop":
+                mean -= spread.mean(self._wakes(rate))
         return max(0.0, mean)
+
+    def _wakes(self, rate: float) -> np.ndarray:
+        """Return the spread of how long an idle worker wakes, as far as that is known apart."""
+        return spread.at_rate(self.waking, rate) if self.waking else np.zeros(2)
 
     def apply(
         self, cluster: Cluster, regime: str = "queued", level: float = 1.0, rate: float = 1.0
@@ -109,8 +115,8 @@ class Calibration(Costs):
         Parameters
         ----------
         cluster : Cluster
-            Its own `master`, `overhead_s`, `accept_s`, `turn_s`, `setup_s`, `setup_share` and
-            restart time are replaced.
+            Its own `master`, `overhead_s`, `accept_s`, `turn_s`, `setup_s`, `setup_share`,
+            `wake_s`, `herd_s` and restart time are replaced.
         regime : {"queued", "acknowledged", "held"}
             See `regime_of`.
         level : float, default 1
@@ -128,6 +134,8 @@ class Calibration(Costs):
             turn_s=level * self.worker_turn_s if is_loop else 0.0,
             setup_s=level * self.worker_setup_s if is_loop else 0.0,
             setup_share=self.setup_share,
+            wake_s=(level * self._wakes(rate)).tolist() if is_loop else 0.0,
+            herd_s=level * self.herd_s if is_loop else 0.0,
             faults=type(faults)(
                 *faults.schedule,
                 detect_s=faults.detect_s,
@@ -204,7 +212,9 @@ class Calibration(Costs):
         usual = float(np.mean(level))
         rate = _rate(workload, cluster)
         costs = self._drawn(regime, rng)
-        costly = costs.apply(cluster, regime, usual, rate)
+        costly = costs.apply(cluster, regime, usual, rate).changed(
+            cost_seed=int(rng.integers(2**63))
+        )
         overruns = spread.at_rate(costs.overrun[regime], rate)
         before = level * spread.draw(spread.at_rate(self.before, rate), rng, n)
         overrun = level * spread.draw(overruns, rng, n, self.bunched.get(regime, ALONE))
@@ -215,7 +225,7 @@ class Calibration(Costs):
             np.zeros(n) if theft is None else _stolen(theft, wakes, rng)
             for wakes in (WAKES, 1, WAKES - 1)
         )
-        before = before + on_its_way
+        before = before + on_its_way + self._asleep(cluster, rate, level * np.ones(n), rng)
         rest = rest + on_its_way_back
         rows = workload.columns
         # The cluster has one figure for what to take a request costs. Turns are for several.
@@ -233,6 +243,18 @@ class Calibration(Costs):
         outside = arrival - rows.arrival + after
         seen = replace(workload, recipe=None, rows=rows._replace(arrival=arrival))
         return seen, costly, outside
+
+    def _asleep(
+        self, cluster: Cluster, rate: float, level: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return what an idle worker's waking adds for each request beside the cluster's `wake_s`.
+
+        Which has one figure for how slow the machine is, and is of event loops only.
+        """
+        wakes = self._wakes(rate)
+        if cluster.discipline == "event_loop":
+            return (level - np.mean(level)) * spread.mean(wakes)
+        return level * spread.draw(wakes, rng, len(level))
 
     def _drawn(self, regime: str, rng: np.random.Generator) -> Self:
         """Return the same with as much `overrun` as there may be, for all that is known."""

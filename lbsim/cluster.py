@@ -87,6 +87,17 @@ class Cluster:
         seconds. What the master sends meanwhile is accepted before that connection's handler runs.
     setup_share : float, default 1
         Which share of connections needs it; for each it is drawn whether it does.
+    wake_s : float or sequence of float, default 0
+        Time an event loop with nothing to do needs to wake when something comes, in seconds; or
+        quantiles of it at evenly spaced probabilities, the smallest and the largest included, from
+        which it is drawn for each request.
+    herd_s : float, default 0
+        Where event loops take for themselves (`Policy.at_turns`): all that have nothing to do wake
+        for each connection, and each looks for it so much later than the one before, in seconds.
+        0: only the one wakes that the policy chooses.
+    cost_seed : int, default 0
+        Another draw of what of these costs is drawn (`setup_share`, `wake_s`), under the same
+        seed of a run.
     session_miss_s : float, default 0
         Waiting that a request costs when its session is at another worker (or died with its
         own), in seconds: the session must be fetched. A session's first request costs nothing.
@@ -119,6 +130,9 @@ class Cluster:
     turn_s: float
     setup_s: float
     setup_share: float
+    wake_s: tuple[float, ...]
+    herd_s: float
+    cost_seed: int
     session_miss_s: float
     max_attempts: int
     queue_limit: int | None
@@ -142,6 +156,9 @@ class Cluster:
         turn_s: float = 0.0,
         setup_s: float = 0.0,
         setup_share: float = 1.0,
+        wake_s: float | Sequence[float] = 0.0,
+        herd_s: float = 0.0,
+        cost_seed: int = 0,
         session_miss_s: float = 0.0,
         max_attempts: int = 3,
         queue_limit: int | None = None,
@@ -159,7 +176,12 @@ class Cluster:
                 f"Cluster: concurrency = {concurrency!r} does not apply to an event loop, which "
                 "runs one handler at a time; bound what it holds with slots="
             )
-        for name, cost in (("accept_s", accept_s), ("turn_s", turn_s), ("setup_s", setup_s)):
+        wake = _spread("wake_s", wake_s)
+        of_loops = {
+            "accept_s": accept_s, "turn_s": turn_s, "setup_s": setup_s, "wake_s": max(wake),
+            "herd_s": herd_s,
+        }  # fmt: skip
+        for name, cost in of_loops.items():
             if cost and discipline != "event_loop":
                 raise InputError(
                     f"Cluster: {name} = {cost!r} is a cost of an event loop's turn; use "
@@ -195,6 +217,9 @@ class Cluster:
             "turn_s": checks.not_negative("Cluster", "turn_s", turn_s),
             "setup_s": checks.not_negative("Cluster", "setup_s", setup_s),
             "setup_share": checks.share("Cluster", "setup_share", setup_share),
+            "wake_s": wake,
+            "herd_s": checks.not_negative("Cluster", "herd_s", herd_s),
+            "cost_seed": checks.count("Cluster", "cost_seed", cost_seed, least=0),
             "session_miss_s": checks.not_negative("Cluster", "session_miss_s", session_miss_s),
             "max_attempts": checks.count("Cluster", "max_attempts", max_attempts),
             "queue_limit": None
@@ -217,8 +242,8 @@ class Cluster:
             A file that ``python -m live calibrate`` has written.
         workers : int
         **options
-            As for `Cluster`; `master`, `overhead_s`, `accept_s`, `turn_s`, `setup_s` and the
-            restart time come from the file. The discipline is "event_loop" if not given.
+            As for `Cluster`; `master`, the costs of its workers and the restart time come from
+            the file. The discipline is "event_loop" if not given.
 
         See Also
         --------
@@ -254,7 +279,10 @@ class Cluster:
                 continue
             if isinstance(value, tuple) and len(set(value)) == 1:
                 value = value[0]
-            shown.append(f"{name}={value!r}")
+            text = repr(value)
+            if name == "wake_s" and isinstance(value, tuple) and len(value) > 3:
+                text = f"({value[0]:g}, …, {value[-1]:g})"
+            shown.append(f"{name}={text}")
         return f"Cluster({', '.join(shown)})"
 
 
@@ -269,3 +297,15 @@ def _each(n: int, name: str, value: Any, check: Any) -> tuple[Any, ...]:
             "give one for all workers or one for each"
         )
     return values
+
+
+def _spread(name: str, value: float | Sequence[float]) -> tuple[float, ...]:
+    """Return checked quantiles, given them or one number."""
+    values = (value,) if isinstance(value, int | float) else tuple(value)
+    spread = tuple(checks.not_negative("Cluster", name, v) for v in values)
+    if not spread or list(spread) != sorted(spread):
+        raise InputError(
+            f"Cluster: {name} = {value!r} is not an ascending list of quantiles; give one, or one "
+            "number"
+        )
+    return spread

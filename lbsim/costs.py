@@ -26,7 +26,7 @@ OCCASIONS = 4
 
 SINGLES = (
     "accept_s", "dispatch_s", "per_byte_s", "worker_accept_s", "worker_turn_s", "worker_setup_s",
-    "setup_share", "restart_s",
+    "setup_share", "restart_s", "herd_s",
 )  # fmt: skip
 """What a `Calibration` has one figure of."""
 
@@ -55,9 +55,12 @@ class Costs:
         take it, in each of the `REGIMES`: a spread for each of some rates (requests a second),
         since workers that share processors are in each other's way.
     before : mapping of float to tuple of float
-        From when a request is due until an idle worker begins with it, without the costs above:
-        the load generator's lateness, the network, wake-ups. A spread for each of several rates
-        (requests a second).
+        From when a request is due until it is decided who gets it, without the costs above: the
+        load generator's lateness, the network, the master's waking. A spread for each of several
+        rates (requests a second).
+    waking : mapping of float to tuple of float
+        From then until an idle worker begins with it, without the costs above. A spread for each
+        rate; empty if it is not known, and a part of `before`.
     rest : mapping of float to tuple of float
         From then until the client has the answer, without the work. A spread for each rate.
     restart_s : float
@@ -69,6 +72,9 @@ class Costs:
         A worker's time for a connection after it has acknowledged it, and how many connections
         (a share) take it that long, `Cluster.setup_s`. Known by its effect only: how often what
         the master sent in answer was accepted before that connection's handler ran.
+    herd_s : float
+        How much later each looks for a connection than the one before, of workers that all wake
+        for it; 0 of a server whose workers do not.
     unsure : mapping of str to float
         How uncertain the mean of `overrun` is in each of the `REGIMES`: its standard error,
         relative to it. Empty if that is not known.
@@ -94,11 +100,13 @@ class Costs:
     before: dict[float, Spread]
     rest: dict[float, Spread]
     restart_s: float
+    waking: dict[float, Spread] = field(default_factory=dict)
     making: dict[float, float] = field(default_factory=dict)
     unsure: dict[str, float] = field(default_factory=dict)
     bunched: dict[str, tuple[float, float]] = field(default_factory=dict)
     worker_setup_s: float = 0.0
     setup_share: float = 0.0
+    herd_s: float = 0.0
     levels: tuple[float, ...] = (1.0,)
     machine: dict[str, Any] = field(default_factory=dict)
     is_quiet: bool = True
@@ -112,10 +120,15 @@ class Costs:
                 f"Calibration: overrun has {', '.join(self.overrun)}, not {', '.join(REGIMES)}; "
                 "measure it again with: live calibrate"
             )
-        if not self.before or set(self.before) != set(self.rest):
+        ways = {"before": self.before, "rest": self.rest}
+        if self.waking:
+            ways["waking"] = self.waking
+        if not self.before or any(set(of) != set(self.before) for of in ways.values()):
+            rates = (
+                f"{name} is of the rates {', '.join(map(str, of))}" for name, of in ways.items()
+            )
             raise InputError(
-                f"Calibration: before is of the rates {', '.join(map(str, self.before))}, rest of "
-                f"{', '.join(map(str, self.rest))}; both need the same ones, and at least one; "
+                f"Calibration: {'; '.join(rates)}; all need the same ones, and at least one; "
                 "measure it again with: live calibrate"
             )
         if self.making and not set(self.making) >= set(self.before):
@@ -151,7 +164,7 @@ class Costs:
     def _spreads(self) -> list[tuple[str, Spread]]:
         """Return all spreads with their names."""
         named = {f"overrun, {regime}": of_rate for regime, of_rate in self.overrun.items()}
-        named |= {"before": self.before, "rest": self.rest}
+        named |= {"before": self.before, "waking": self.waking, "rest": self.rest}
         return [
             (f"{name}, {rate:g}/s", of_rate[rate])
             for name, of_rate in named.items()
@@ -185,7 +198,8 @@ class Costs:
                     "measure again with: live calibrate"
                 )
             data["overrun"] = {name: _by_rate(of) for name, of in data["overrun"].items()}
-            data["before"], data["rest"] = _by_rate(data["before"]), _by_rate(data["rest"])
+            for name in ("before", "waking", "rest"):
+                data[name] = _by_rate(data.get(name, {}))
             data["making"] = {float(rate): value for rate, value in data["making"].items()}
             data["levels"] = tuple(data["levels"])
             data["bunched"] = {of: tuple(two) for of, two in data.get("bunched", {}).items()}
@@ -235,6 +249,7 @@ class Costs:
                 name: spreads([each.overrun[name] for each in calibrations]) for name in REGIMES
             },
             before=spreads([each.before for each in calibrations]),
+            waking=spreads([each.waking for each in calibrations]),
             rest=spreads([each.rest for each in calibrations]),
             making={
                 rate: middle([each.making[rate] for each in calibrations]) for rate in first.making
@@ -252,11 +267,12 @@ class Costs:
     def rates(self) -> list[set[float]]:
         """Return at which rates it was measured: all ways, sockets, and overruns."""
         busy = (self.overrun[name] for name in REGIMES)
-        return [set(self.before), set(self.making), *(set(of) for of in busy)]
+        return [set(self.before), set(self.waking), set(self.making), *(set(of) for of in busy)]
 
     def _way(self, rate: float) -> float:
         """Return how slow all of a request's way was at a rate, beside what `making` says of it."""
-        way = float(np.median(self.before[rate]) + np.median(self.rest[rate]))
+        parts = (self.before, self.waking, self.rest)
+        way = sum(float(np.median(of[rate])) for of in parts if of)
         return way / self.making.get(rate, 1.0)
 
     def _occupied(self, regime: str, rate: float) -> float:
@@ -278,6 +294,7 @@ class Costs:
             f"{name:28} {getattr(self, name) * 1e6:10.2f} µs"
             for name in (
                 "accept_s", "dispatch_s", "worker_accept_s", "worker_turn_s", "worker_setup_s",
+                "herd_s",
             )
         ]  # fmt: skip
         lines += [

@@ -5,11 +5,16 @@ last bit; so a formula is written once, in scalar arithmetic whose order of oper
 fixed. Times are in seconds, work is in seconds at speed 1.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+
 __all__ = [
     "departure",
     "end_of_work",
     "handover_cost",
     "patience",
+    "quantile",
     "restart_delay",
     "virtual_time",
     "work_left",
@@ -44,6 +49,14 @@ def departure(virtual: float, target: float, now: float, speed: float, sharing: 
 def handover_cost(dispatch_s: float, per_byte_s: float, payload: float) -> float:
     """Return the master's time to hand one request over."""
     return dispatch_s + per_byte_s * payload
+
+
+def quantile(spread: Sequence[float] | np.ndarray, probability: float) -> float:
+    """Return a quantile of a spread (`lbsim.spread`), linear between those that are known."""
+    place = probability * (len(spread) - 1)
+    below = min(int(place), len(spread) - 1)
+    above = min(below + 1, len(spread) - 1)
+    return spread[below] + (place - below) * (spread[above] - spread[below])
 
 
 def restart_delay(first: float, factor: float, limit: float, failures: int) -> float:

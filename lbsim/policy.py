@@ -161,8 +161,9 @@ class Policy:
         acknowledged the first (as in Node.js's cluster module).
     at_turns : bool
         True, beside `needs_ack`, if workers that are event loops take requests for themselves:
-        one as a turn of the loop begins, if one is held, and whatever comes while the loop has
-        nothing to do. For simulation: live, the kernel does it (``mode="shared"``).
+        one as a turn of the loop begins, if one is held. A loop with nothing to do wakes when
+        the policy chooses it, and whoever looks first has the request. For simulation: live,
+        the kernel does it (``mode="shared"``).
     slots : int
         How many requests may sit at a worker, queued ones included; the smaller of this and
         the cluster's own limit holds.

@@ -68,8 +68,8 @@ def simulate(
         The engines give the same result, to the last bit. "auto" compiles where the run is
         long enough for that to pay.
     seed : int, default 0
-        Of the policy's own chance (``cluster.rng``), of retry jitter, and of which connections
-        a worker sets up (``Cluster(setup_share=...)``).
+        Of the policy's own chance (``cluster.rng``), of retry jitter, of which connections
+        a worker sets up (``Cluster(setup_share=...)``), and of how long one takes to wake.
     client : Client, optional
         Timeouts, retries, hedging; by default a client waits as long as it takes.
     keep : {"rows", "summary"}
@@ -77,8 +77,9 @@ def simulate(
         and the slowest requests. A summary is drawn, simulated and counted piece by piece, in
         memory that does not grow with the number of requests; Ctrl-C ends it early.
         The memory does grow where all rows are needed before they are summed up: in a closed
-        loop, with retries with `jitter`, with connections that are set up (`setup_s`), with
-        sessions whose misses cost `session_miss_s`, and under a policy that cannot be compiled.
+        loop, with retries with `jitter`, with workers that set connections up (`setup_s`) or must
+        wake (`wake_s`), with sessions whose misses cost `session_miss_s`, and under a policy that
+        cannot be compiled.
 
     Returns
     -------

@@ -18,6 +18,7 @@ explained:
   is idle has that to do as well. Of Node.js's workers, which acknowledge a connection
   before they set it up, also how often the next was accepted before the handler of this one ran.
   How much of a cost neighbours have in common is kept too (`lbsim.bunches`).
+- *herd*: a connection for which many processes wake, to see how far apart they look for it.
 - *flood*: trivial requests faster than the master can take them, so that it is never woken for a
   single one, to see its processor time, of which the kernel keeps the account
   (/proc/PID/schedstat). Then its workers are killed, to see how long they take to come back.
@@ -26,6 +27,7 @@ explained:
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,10 +38,19 @@ from lbsim.cluster import Cluster
 from lbsim.costs import REGIMES
 from lbsim.policy import Policy
 from live.experiments.busy import bunched_of, busy_workers, makings_of, overruns_of, unsure_of
-from live.experiments.common import Runner, measured, undisturbed
+from live.experiments.common import (
+    Runner,
+    connected,
+    decided_by_master,
+    decided_unseen,
+    measured,
+    undisturbed,
+)
 from live.experiments.flood import busy_master, flood_of, master_time
+from live.experiments.herd import herd
 from live.experiments.sparse import idle_worker
 from live.machine import facts
+from live.measured import MeasuredRun
 from live.measuring import measure_against
 from live.peers import node_cluster
 from live.peers.node import Peer
@@ -88,7 +99,7 @@ def calibrate(
     rng = np.random.default_rng(seed)
     if mode in ("shared", "reuseport"):
         runs = _servers(policies.SharedAccept(), mode, workers)
-        return _without_asking(runs, seconds / 2, rng, say)
+        return _without_asking(runs, seconds / 2, rng, say, connected)
     say("calibrating: busy workers")
     found = {
         regime: busy_workers(_servers(policy, mode, workers), 0.2 * seconds, rng)
@@ -98,19 +109,21 @@ def calibrate(
     master = busy_master(0.2 * seconds, mode)
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), max(workers), mode)
-    ways, _ = idle_worker(least, max(workers), 0.45 * seconds, rng)
+    ways, _ = idle_worker(least, max(workers), 0.45 * seconds, rng, decided_by_master)
     ways["making"] |= makings_of([busy for several in found.values() for busy in several])
     now = {
         regime: [busy.when(ways["making"]) for busy in several] for regime, several in found.items()
     }
     # Where they are least in each other's way.
     worker_accept_s, worker_turn_s = taking = now["queued"][0].taking()
-    ways["before"] = _less(ways["before"], master.whole_s + worker_accept_s + worker_turn_s)
+    dispatch_s = master.whole_s - master.accept_s
+    ways["before"] = _less(ways["before"], master.accept_s)
+    ways["waking"] = _less(ways["waking"], dispatch_s + worker_accept_s + worker_turn_s)
     ways["is_quiet"] &= all(busy.is_quiet for several in found.values() for busy in several)
     overrun = {regime: overruns_of(several, *taking) for regime, several in now.items()}
     return Calibration(
         accept_s=master.accept_s,
-        dispatch_s=master.whole_s - master.accept_s,
+        dispatch_s=dispatch_s,
         per_byte_s=master.per_byte_s,
         worker_accept_s=worker_accept_s,
         worker_turn_s=worker_turn_s,
@@ -149,7 +162,8 @@ def calibrate_again(
     """
     say("calibrating: requests that find an idle worker")
     least = measured(policies.LeastConnections(), workers, mode)
-    ways, _ = idle_worker(least, workers, seconds, np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    ways, _ = idle_worker(least, workers, seconds, rng, decided_by_master)
     # What is not measured again follows how long making a socket takes, as in a prediction.
     making = ways["making"]
     now = np.mean([making[rate] / known.making[rate] for rate in making])
@@ -160,7 +174,9 @@ def calibrate_again(
         regime: {rate: tuple((now * np.array(of)).tolist()) for rate, of in of_rate.items()}
         for regime, of_rate in known.overrun.items()
     }
-    ways["before"] = _less(ways["before"], sum(costs.values()))
+    accept_s = costs["accept_s"]
+    ways["before"] = _less(ways["before"], accept_s)
+    ways["waking"] = _less(ways["waking"], sum(costs.values()) - accept_s)
     ways["is_quiet"] &= known.is_quiet
     return replace(known, overrun=overrun, **costs, **ways)
 
@@ -197,13 +213,17 @@ def calibrate_node(
         if peers is None:
             say("calibrating: Node.js compiles")
             peers = {n: started.enter_context(node_cluster(n, scheduling)) for n in workers}
-        master_s = 0.0
+        master_s, decided_at = 0.0, connected
         if scheduling == "rr":
             say("calibrating: a busy master")
             flooded = peers[max(peers)]
             master_s, _ = master_time(flood_of(0.1 * seconds, 0.0), flooded.address, flooded.master)
+            decided_at = partial(decided_unseen, master_s=master_s)
+        herd_s = 0.0 if scheduling == "rr" else herd(max(peers))
         runs = {n: _node(peer, n) for n, peer in peers.items()}
-        return _without_asking(runs, seconds, np.random.default_rng(seed), say, master_s)
+        rng = np.random.default_rng(seed)
+        found = _without_asking(runs, seconds, rng, say, decided_at, master_s)
+        return replace(found, herd_s=herd_s)
 
 
 def _node(peer: Peer, workers: int) -> Runner:
@@ -226,17 +246,19 @@ def _without_asking(
     seconds: float,
     rng: np.random.Generator,
     say: Callable[[str], None],
+    decided_at: Callable[[MeasuredRun], np.ndarray],
     master_s: float = 0.0,
 ) -> Calibration:
     """Measure what can be seen without asking a master, with what runs a workload."""
     say("calibrating: busy workers")
     found = busy_workers(runs, 0.3 * seconds, rng)
     say("calibrating: requests that find an idle worker")
-    ways, taking_s = idle_worker(runs[max(runs)], max(runs), 0.6 * seconds, rng)
+    ways, taking_s = idle_worker(runs[max(runs)], max(runs), 0.6 * seconds, rng, decided_at)
+    ways["before"] = _less(ways["before"], master_s)
+    ways["waking"] = _less(ways["waking"], taking_s)
     overtaking = float(np.mean([busy.overtaking for busy in found]))
     setup_s = SETUP * master_s
     taking_s = max(0.0, taking_s - overtaking * setup_s)  # which is a part of it
-    ways["before"] = _less(ways["before"], master_s + taking_s + overtaking * setup_s)
     ways["is_quiet"] &= all(busy.is_quiet for busy in found)
     ways["making"] |= makings_of(found)
     overrun = overruns_of(found, taking_s)

@@ -80,7 +80,7 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
         ),
         (
             json.dumps({"version": 5, **vars(COSTS), "rest": {"7": [1, 2]}}),
-            "both need the same ones",
+            "all need the same ones",
         ),
         (
             json.dumps(

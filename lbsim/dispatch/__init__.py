@@ -10,6 +10,7 @@ transition                            answer
 `arrive` (now, ticket)                the worker that gets it, `HOLD` or `SHED`
 `accepted` (now, worker)              the held ticket that may follow, or `NONE`
 `looked` (now, worker)                the held ticket it takes at a turn, or `NONE`
+`idle` (now, worker)                  the held ticket it takes, or `NONE`: it sleeps
 `complete` (now, worker, ticket)      the held ticket that this worker takes next, or `NONE`
 `kept` (now, worker, …)               the held ticket that this worker takes next, or `NONE`
 `cancel` (now, ticket)                the worker it was at, or `NONE`
@@ -56,6 +57,7 @@ from lbsim.dispatch.transitions import (
     arrive,
     cancel,
     complete,
+    idle,
     kept,
     looked,
     pull,
@@ -86,6 +88,7 @@ __all__ = [
     "arrive",
     "cancel",
     "complete",
+    "idle",
     "kept",
     "looked",
     "make_core",

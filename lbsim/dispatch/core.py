@@ -54,7 +54,8 @@ class Settings(NamedTuple):
     """Requests that may be held, -1 for no limit; one more is shed."""
     needs_ack: bool
     at_turns: bool
-    """Event loops take at the beginning of a turn, for which the driver calls `looked`."""
+    """Event loops take at the beginning of a turn, for which the driver calls `looked`, and wake
+    for what is held for them, for which it calls `idle`."""
     ranked: bool
     choosy: bool
     """The policy has its own `may_take`."""

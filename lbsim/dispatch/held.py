@@ -16,7 +16,8 @@ __all__ = ["first_for", "hold", "sort_by_serial", "to_the_front", "unhold", "unh
 def hold(core: Core, policy: Policy, request: Request, ticket: int, line: int) -> int:
     """Let a ticket wait in a list. Return `HOLD`, or `SHED` where the master holds too many."""
     limit = core.settings.queue_limit
-    if limit >= 0 and core.count[N_HELD] >= limit:
+    wakes = core.settings.at_turns and line < 2 * len(core.in_flight)  # who sleeps, for this
+    if limit >= 0 and core.count[N_HELD] >= limit and not wakes:
         return SHED
     if core.settings.ranked:
         core.queues.rank[ticket] = policy.rank(request)

@@ -33,6 +33,7 @@ __all__ = [
     "arrive",
     "cancel",
     "complete",
+    "idle",
     "kept",
     "looked",
     "pull",
@@ -71,11 +72,23 @@ def looked(core: Core, policy: Policy, now: float, worker: int) -> int:
     """An event loop looks for a connection as its turn begins. Return the held ticket it takes.
 
     That is one at most, and whether there was one or not, the worker takes no other until its
-    driver calls this again, or `accepted` when the loop has nothing to do.
+    driver calls this again, or `idle` when the loop has nothing to do.
     """
     core.ready[worker] = True
     ticket = pull(core, policy, now, worker)
     core.ready[worker] = False
+    return ticket
+
+
+def idle(core: Core, policy: Policy, now: float, worker: int) -> int:
+    """An event loop has nothing to do. Return the held ticket it takes, or it goes to sleep.
+
+    It is not handed what comes then, since it must wake first: what the policy would give to it
+    is held for it, and whoever calls `looked` before it has that.
+    """
+    ticket = looked(core, policy, now, worker)
+    if ticket == NONE and core.is_up[worker]:
+        policy.on_ready(worker, now, view(core, now))
     return ticket
 
 
@@ -234,13 +247,12 @@ def pull(core: Core, policy: Policy, now: float, worker: int) -> int:
     """Give a worker the first held ticket that it may take. Return it, or `NONE`."""
     if core.count[N_HELD] == 0 or not _open(core, worker):
         return NONE
-    n = len(core.in_flight)
     ticket = first_for(core, policy, now, worker)
-    own = queues.front(core.queues, n + worker)
-    if own != NONE and (
-        ticket == NONE or queues.before(core.queues, own, ticket, core.settings.ranked)
-    ):
-        ticket = own
+    if core.settings.at_turns and not core.settings.choosy:
+        for other in range(len(core.in_flight)):
+            ticket = _first_of(core, ticket, other)
+    else:
+        ticket = _first_of(core, ticket, worker)
     if ticket != NONE:
         unhold(core, ticket)
         _hand(core, now, worker, ticket)
@@ -248,6 +260,16 @@ def pull(core: Core, policy: Policy, now: float, worker: int) -> int:
 
 
 # --- private parts -------------------------------------------------------------------------
+
+
+def _first_of(core: Core, ticket: int, worker: int) -> int:
+    """Return a held ticket (or `NONE`) or, if that comes before it, the first held for a worker."""
+    own = queues.front(core.queues, len(core.in_flight) + worker)
+    if own != NONE and (
+        ticket == NONE or queues.before(core.queues, own, ticket, core.settings.ranked)
+    ):
+        return own
+    return ticket
 
 
 def _assign(core: Core, policy: Policy, now: float, ticket: int) -> int:

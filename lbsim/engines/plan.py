@@ -76,6 +76,9 @@ class Costs(NamedTuple):
     worker_setup: float
     setup_share: float
     setup_seed: int
+    worker_wake: np.ndarray  # a spread
+    wake_seed: int
+    herd: float
     session_miss: float
 
 
@@ -149,10 +152,8 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
         Of the policy's, the clients' and the workers' chance; the workload has its own.
     """
     n = len(workload)
-    policy_seed, jitter_seed, setup_seed = (
-        int(s.generate_state(1, np.uint64)[0] >> np.uint64(1))
-        for s in np.random.SeedSequence(seed).spawn(3)
-    )
+    policy_seed, jitter_seed, *_ = _seeds(seed)
+    *_, setup_seed, wake_seed = _seeds((seed, cluster.cost_seed))
     clients = int(workload.client.max()) + 1 if n else 0
     closed = clients > 0
     return Plan(
@@ -190,6 +191,9 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
             worker_setup=cluster.setup_s,
             setup_share=cluster.setup_share,
             setup_seed=setup_seed,
+            worker_wake=np.array(cluster.wake_s, np.float64),
+            wake_seed=wake_seed,
+            herd=cluster.herd_s,
             session_miss=cluster.session_miss_s,
         ),
         faults=_fault_table(cluster),
@@ -209,6 +213,13 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
         info_delay=cluster.info_delay_s,
         policy_seed=policy_seed,
     )
+
+
+def _seeds(entropy: int | tuple[int, ...]) -> list[int]:
+    return [
+        int(s.generate_state(1, np.uint64)[0] >> np.uint64(1))
+        for s in np.random.SeedSequence(entropy).spawn(4)
+    ]
 
 
 def head_of(plan: Plan, n: int) -> Plan:

@@ -82,7 +82,9 @@ class NodeSchedNone(Policy):
     less one (`SharedAccept` is the ideal). A turn is an event loop's
     (``Cluster(discipline="event_loop")``); other workers take the next when they begin one.
 
-    Among loops with nothing to do the last that went to sleep gets a connection.
+    All loops with nothing to do wake for each connection (``Cluster(herd_s=...)``, the thundering
+    herd: libuv does not ask for EPOLLEXCLUSIVE). The last that went to sleep looks first here; in
+    truth that is a race, which makes no difference to latency.
 
     Notes
     -----

@@ -21,6 +21,9 @@ __all__ = [
     "Runner",
     "accepted_by_worker",
     "by_worker",
+    "connected",
+    "decided_by_master",
+    "decided_unseen",
     "gaps_of",
     "measured",
     "spread_of",
@@ -78,6 +81,28 @@ def accepted_by_worker(found: MeasuredRun) -> np.ndarray:
     accepted = np.full(len(found), np.nan)
     accepted[found.record.handovers.ticket] = found.stamps["accepted"]
     return accepted
+
+
+def decided_by_master(found: MeasuredRun) -> np.ndarray:
+    """Return when our master had decided who gets each request."""
+    decided = np.full(len(found), np.nan)
+    if found.stamps is not None:
+        decided[found.record.handovers.ticket] = found.stamps["decided"]
+    return decided
+
+
+def connected(found: MeasuredRun) -> np.ndarray:
+    """Return when each request reached the listening socket, where workers accept themselves."""
+    return found.replay.made - found.replay.start
+
+
+def decided_unseen(found: MeasuredRun, master_s: float) -> np.ndarray:
+    """Return when a master had about decided who gets each request, of which there is no stamp.
+
+    Between the connection and the worker's acceptance of it the master had to wake, to work for
+    so long, and the worker had to wake: about as long as the master, for all that is known.
+    """
+    return (connected(found) + accepted_by_worker(found) + master_s) / 2.0
 
 
 def without(values: np.ndarray, theft: np.ndarray, wakes: int = 1) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The way of a request to an idle worker and back, at several rates, in several turns."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from live.experiments.common import (
     spread_of,
     without,
 )
+from live.measured import MeasuredRun
 
 __all__ = ["SPARSE_TURNS", "idle_worker", "levels_of"]
 
@@ -28,15 +30,25 @@ SHORTEST_S = 0.0001
 
 
 def idle_worker(
-    run: Runner, workers: int, seconds: float, rng: np.random.Generator
+    run: Runner,
+    workers: int,
+    seconds: float,
+    rng: np.random.Generator,
+    decided_at: Callable[[MeasuredRun], np.ndarray],
 ) -> tuple[dict[str, Any], float]:
     """Look at requests that find idle workers, of so many.
+
+    Parameters
+    ----------
+    decided_at : callable
+        Returns when it was settled that a worker gets each request: where `before` ends, and its
+        waking begins.
 
     Returns
     -------
     ways : dict
-        `before`, `rest`, `making`, `levels` and `is_quiet` of a `Calibration`; but `before` has
-        all the time until the worker begins.
+        `before`, `waking`, `rest`, `making`, `levels` and `is_quiet` of a `Calibration`; but
+        `before` and `waking` with the costs of the master and the worker.
     taking_s : float
         From when the worker had accepted a connection until its handler began, the median at
         the highest rate; 0 if nobody knows.
@@ -61,7 +73,8 @@ def idle_worker(
         # Whoever came while the one before was served, or had just been, had to wait for it.
         waited = rows.dispatched[mine][1:] < rows.ended[mine][:-1] + SURELY_S
         idle[rows.ticket[mine][1:][waited]] = False
-    before = found.started - found.arrival
+    decided = decided_at(found)
+    way = found.started - found.arrival
     rest = found.finished - found.started - works
     own = {rate: idle & (of_rate == rate) for rate in SPARSE_RATES}
     making = {rate: float(np.nanmedian(found.making[of_rate == rate])) for rate in SPARSE_RATES}
@@ -71,18 +84,19 @@ def idle_worker(
             mine = (of_turn == turn) & (of_rate == rate)
             pace[mine] = np.nanmedian(found.making[mine]) / usual
 
-    def spreads(times: np.ndarray) -> dict[float, tuple[float, ...]]:
+    def spreads(times: np.ndarray, wakes: int) -> dict[float, tuple[float, ...]]:
         return {
-            rate: spread_of(without(times[mine], found.theft[mine], WAKES))
+            rate: spread_of(without(times[mine], found.theft[mine], wakes))
             for rate, mine in own.items()
         }
 
     taking = (found.started - accepted_by_worker(found))[own[top]]
     ways = {
-        "before": spreads(before),
-        "rest": spreads(rest),
+        "before": spreads(decided - found.arrival, WAKES - 1),
+        "waking": spreads(found.started - decided, 1),
+        "rest": spreads(rest, WAKES),
         "making": making,
-        "levels": levels_of((before + rest) / pace, list(own.values()), of_turn),
+        "levels": levels_of((way + rest) / pace, list(own.values()), of_turn),
         "is_quiet": found.disturbance.is_quiet,
     }
     return ways, float(np.nanmedian(taking)) if (~np.isnan(taking)).any() else 0.0

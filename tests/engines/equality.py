@@ -108,6 +108,20 @@ FEATURES = {
         {"discipline": "event_loop", "setup_s": 0.5, "setup_share": 0.5, "master": BUSY_MASTER},
         None,
     ),
+    "event loop that sleeps": (
+        {"discipline": "event_loop", "wake_s": (0.0, 0.25, 1.0), "herd_s": 0.25},
+        None,
+    ),
+    "sleeping event loop, busy master, trouble": (
+        {
+            "discipline": "event_loop",
+            "wake_s": 0.5,
+            "herd_s": 0.5,
+            "master": BUSY_MASTER,
+            "faults": TROUBLE,
+        },
+        IMPATIENT,
+    ),
     "busy master": ({"master": BUSY_MASTER}, None),
     "busy master, sharing": ({"master": BUSY_MASTER, "discipline": "ps", "slots": 2}, None),
     "busy master, event loop": ({"master": BUSY_MASTER, "discipline": "event_loop"}, None),
@@ -187,6 +201,8 @@ def clusters(draw, workers, until, discipline=None, always=()):
     if discipline == "event_loop":
         options["accept_s"] = options["turn_s"] = options["setup_s"] = TIMES
         options["setup_share"] = st.sampled_from([0.0, 0.5, 1.0])
+        options["wake_s"] = TIMES | st.just((0.0, 0.5, 2.0))
+        options["herd_s"] = TIMES
     else:
         options["concurrency"] = st.integers(1, 3)
     options[draw(st.sampled_from(["info_every_s", "info_delay_s"]))] = SPANS

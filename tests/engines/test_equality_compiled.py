@@ -38,6 +38,7 @@ KERNELS = {
     "everything": policies.LeastConnections(),
     "trouble, sharing": policies.ByPriority(reserved=1),
     "hedging, event loop, trouble": policies.NodeCluster(),
+    "event loop that sleeps": policies.NodeSchedNone(),
     "plain": policies.Sticky(fallback=policies.BoundedQueue(k=1), capacity=8),
 }
 
@@ -145,7 +146,13 @@ def test_a_bad_choice_is_explained_alike():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "feature", ["everything", "trouble, sharing", "hedging, event loop, trouble"]
+    "feature",
+    [
+        "everything",
+        "trouble, sharing",
+        "hedging, event loop, trouble",
+        "sleeping event loop, busy master, trouble",
+    ],
 )
 @pytest.mark.parametrize("policy", POLICIES, ids=repr)
 def test_every_policy(policy, feature):

@@ -400,6 +400,56 @@ def test_node_s_workers_take_one_ahead_without_scheduling():
     assert ahead.finished.tolist() == [1.0, 2.0, 6.0, 7.0, 3.0, 4.0, 5.0]
 
 
+def test_a_loop_with_nothing_to_do_must_wake():
+    # Asleep at 0, at work until 3.5, where it finds the next at once; asleep again at 6.
+    loop = Cluster(1, discipline="event_loop", wake_s=0.5)
+    result = run([0, 2, 6], [3, 1, 1], loop)
+    assert result.started.tolist() == [0.5, 3.5, 6.5]
+    # What comes while it wakes is found then; a slow-down in the meantime does not wake it.
+    faults = Faults(SlowDown(0, 0.125, 9.0, 0.5))
+    result = run([0, 0.25], [1, 1], loop.changed(faults=faults))
+    assert result.started.tolist() == [0.5, 2.5]
+
+
+def test_how_long_a_loop_wakes_is_drawn_for_each_request():
+    loop = Cluster(1, discipline="event_loop", wake_s=(0.0, 0.25, 1.0))
+    n = 400
+    arrival = np.arange(n) * 10.0
+    wakes = run(arrival, np.ones(n), loop).started - arrival
+    assert 0.0 <= wakes.min() < 0.05
+    assert 0.95 < wakes.max() <= 1.0
+    assert abs(np.median(wakes) - 0.25) < 0.1
+    assert (run(arrival, np.ones(n), loop).started - arrival == wakes).all()
+    assert (run(arrival, np.ones(n), loop.changed(cost_seed=1)).started - arrival != wakes).any()
+
+
+def test_whoever_looks_first_takes_what_a_sleeper_was_woken_for():
+    # Worker 1 and then worker 0 have served one each, and sleep. Worker 0, the last to sleep,
+    # wakes for request 2 at 11, and worker 1 for request 3 at 11.5. But worker 0 looks again at
+    # 11, before its handler runs, so that request 3 waits for that.
+    loop = Cluster(2, discipline="event_loop", wake_s=1.0)
+    requests = [0, 0, 10, 10.5], [1, 2, 5, 1]
+    result = run(*requests, loop, NodeSchedNone())
+    assert result.worker.tolist() == [1, 0, 0, 0]
+    assert result.started.tolist()[2:] == [11.0, 16.0]
+    # In a herd worker 1 has woken for request 2 as well, and looks soon after worker 0.
+    result = run(*requests, loop.changed(herd_s=0.25, accept_s=0.5), NodeSchedNone())
+    assert result.worker.tolist() == [1, 0, 0, 1]
+    assert result.started.tolist()[2:] == [11.5, 11.75]
+
+
+def test_what_a_dying_sleeper_was_woken_for_goes_to_another():
+    faults = Faults(Crash(1, 0.5), detect_s=0.25, restart_s=9.0)
+    loop = Cluster(2, discipline="event_loop", wake_s=1.0, faults=faults)
+    # At first each worker is handed what comes; then they sleep and are woken.
+    result = run([0, 0, 10, 20], [1, 1, 1, 1], loop, NodeSchedNone())
+    assert outcomes(result) == ["ok"] * 4
+    later = loop.changed(faults=Faults(Crash(1, 4.5), detect_s=0.25, restart_s=9.0))
+    result = run([0, 0, 4], [1, 1, 1], later, NodeSchedNone())
+    assert result.worker.tolist() == [1, 0, 0]
+    assert result.started.tolist()[2] == 5.75, "woken when the death is noticed"
+
+
 def test_an_awaiting_loop_takes_what_comes_without_scheduling():
     arrival = np.arange(0, 1, 0.05)
     loop = Cluster(3, discipline="event_loop")

@@ -88,6 +88,9 @@ class Desk:
     def look(self, worker, now=0.0):
         return int(dispatch.looked(self.core, self.policy, now, worker))
 
+    def idle(self, worker, now=0.0):
+        return int(dispatch.idle(self.core, self.policy, now, worker))
+
     def accept(self, worker, now=0.0):
         return int(dispatch.accepted(self.core, self.policy, now, worker))
 
@@ -376,12 +379,17 @@ def test_node_without_scheduling_takes_one_a_turn():
     assert desk.look(0) == 4
     assert desk.look(2) == dispatch.NONE
     assert desk.arrive(1) == [HOLD], "who has looked in vain is at work"
-    assert desk.accept(2) == 5, "until it has nothing to do"
-    assert desk.accept(1) == dispatch.NONE
-    assert desk.arrive(1) == [1]
-    desk.accept(0)
+    assert desk.idle(2) == 5, "until it has nothing to do"
+    assert desk.idle(1) == dispatch.NONE
+    assert desk.arrive(1) == [HOLD], "who sleeps is woken for it"
+    assert desk.look(0) == 6, "and who is awake takes it first"
+    assert desk.look(1) == desk.idle(1) == dispatch.NONE
+    assert desk.arrive(1) == [HOLD]
+    assert desk.look(1) == 7
+    desk.idle(0)
     desk.down(0)
-    assert desk.arrive(1) == [HOLD], "the dead are not woken"
+    assert desk.arrive(1) == [HOLD]
+    assert desk.core.count[dispatch.CHOICE] == HOLD, "the dead are not woken"
 
 
 def test_shared_accept_wakes_the_last_to_sleep():

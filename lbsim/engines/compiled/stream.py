@@ -69,9 +69,10 @@ def summarise(
             stream = _Stream(run, rows, workload, policy, cluster, client, seed)
             if _go_through(workload, stream.serve):
                 return Summary.from_tally(stream.tally, what, len(workload))
-    # Jitter and which connections are set up are drawn by number of the ticket, and a client's
-    # next request by that of its last.
-    by_number = client.jitter > 0.0 or cluster.setup_s > 0.0 or beginning.closed
+    # Jitter, which connections are set up and how long a loop takes to wake are drawn by number
+    # of the ticket, and a client's next request by that of its last.
+    is_drawn = cluster.setup_s > 0.0 or max(cluster.wake_s) > 0.0
+    by_number = client.jitter > 0.0 or is_drawn or beginning.closed
     if asks_for_sessions or by_number or len(workload) <= BLOCK:
         return None
     return Summary.from_tally(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from lbsim.engines import plan as p
 from lbsim.engines.readable.workers import Worker
 from lbsim.hashing import uniform
-from lbsim.physics import end_of_work, work_left
+from lbsim.physics import end_of_work, quantile, work_left
 
 if TYPE_CHECKING:
     from lbsim.engines.readable.engine import Stage
@@ -25,22 +25,25 @@ class EventLoop(Worker):
     runs the handlers of requests that it had accepted *before* this turn: a connection accepted
     in this turn is found readable in the next, in which the loop looks at its channel first. (So
     what comes while a connection is set up, after its acknowledgement, is accepted before that
-    one's handler runs.) A handler that computes blocks the loop: nobody
-    is acknowledged meanwhile. While a request waits the loop is free.
+    one's handler runs.) A handler that computes blocks the loop: nobody is acknowledged meanwhile.
+    While a request waits the loop is free. A loop with nothing to do sleeps, and must wake when
+    something is handed to it; what comes meanwhile it finds then.
 
     Source: the phases of libuv's ``uv_run`` (docs.libuv.org, "Design overview"), and
     lib/internal/cluster/child.js of Node.js 20, which acknowledges in the message's handler,
     before anything of the request is read.
 
     Where workers accept for themselves (`Policy.at_turns`) a turn takes one connection if one
-    waits, also while another is about to be handled; a loop with nothing to do takes the next that
-    comes. Source: ``uv__server_io`` of libuv since 1.45, which accepts once a turn.
+    waits, also while another is about to be handled; loops with nothing to do are woken for the
+    next that comes, which somebody else may take before they look. Source: ``uv__server_io`` of
+    libuv since 1.45, which accepts once a turn.
     """
 
     def __init__(self, stage: "Stage", index: int) -> None:
         super().__init__(stage, index)
         self.accept_s = stage.plan.costs.worker_accept
         self.turn_s = stage.plan.costs.worker_turn
+        self.wake_s = stage.plan.costs.worker_wake.tolist()
         self.at_turns = stage.master.core.settings.at_turns
         self.look_s = 0.0  # what the first connection of this turn costs more than the others
         self.accepted: deque[int] = deque()  # to be handled in a later turn
@@ -49,11 +52,29 @@ class EventLoop(Worker):
         self.answers: deque[int] = deque()  # what this turn does
         self.accepts: deque[int] = deque()
         self.handles: deque[int] = deque()
-        self.is_turning = False  # in a turn, or one is due at this instant
+        self.is_turning = False  # in a turn, or one is due
+        self.turn_at = 0.0  # when the one that is due begins
         self.step: tuple[int, int] | None = None  # what takes time at the moment, and for whom
         self.end = 0.0
         self.left = 0.0
         self.event: Appointment | None = None
+
+    def give(self, ticket: int) -> None:
+        """Hand over a request. A dead worker's channel swallows it."""
+        if self.is_alive:
+            self.queue.append(ticket)
+            self.rouse(ticket)
+
+    def rouse(self, ticket: int, later_s: float = 0.0) -> bool:
+        """Wake for a ticket, `later_s` after the first that does. Return whether it slept."""
+        if self.is_turning or not self.is_alive:
+            return False
+        self.is_turning = True
+        probability = uniform(self.stage.plan.costs.wake_seed, ticket)
+        self.turn_at = self.env.now + quantile(self.wake_s, probability) + later_s
+        if not self.is_hung:
+            self._plan_turn()
+        return True
 
     def begin_what_it_can(self) -> None:
         """Let a turn begin, unless one is under way or there is nothing to do."""
@@ -61,7 +82,12 @@ class EventLoop(Worker):
             return
         if self.queue or self.accepted or self.ready:
             self.is_turning = True
-            self.event = self.env.at(self.env.now, p.TURN, self.index, 0, self._turn)
+            self.turn_at = self.env.now
+            self._plan_turn()
+
+    def _plan_turn(self) -> None:
+        time = max(self.env.now, self.turn_at)
+        self.event = self.env.at(time, p.TURN, self.index, 0, self._turn)
 
     def _turn(self) -> None:
         """Look once at what is ready; what comes later is for the next turn."""
@@ -94,10 +120,10 @@ class EventLoop(Worker):
                 self.wait = wait
                 return self._take_time(HANDLE, ticket, work)
             else:
+                if self.at_turns and not (self.queue or self.accepted or self.ready):
+                    self.stage.master.idle(self.index)
                 self.is_turning = False
                 self.begin_what_it_can()
-                if self.at_turns and not self.is_turning:
-                    self.stage.master.accepted(self.index)
                 return None
         return None
 
@@ -174,7 +200,7 @@ class EventLoop(Worker):
         if self.step is not None:
             self._plan_step()
         elif self.is_turning:
-            self.event = self.env.at(self.env.now, p.TURN, self.index, 0, self._turn)
+            self._plan_turn()
 
     def _remove(self, ticket: int) -> bool:
         if self.step is not None and self.step[1] == ticket:

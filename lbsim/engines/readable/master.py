@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from lbsim import dispatch
-from lbsim.dispatch import BAD_CHOICE, NONE, Core
+from lbsim.dispatch import BAD_CHOICE, CHOICE, NONE, Core
 from lbsim.engines import plan as p
 from lbsim.engines import record
 from lbsim.engines.complaints import bad_choice
@@ -85,6 +85,10 @@ class Master:
         """A worker looks for a connection at the beginning of a turn."""
         self._follow(worker, dispatch.looked(self.core, self.policy, self.env.now, worker))
 
+    def idle(self, worker: int) -> None:
+        """A worker that looks for connections at turns has nothing to do."""
+        self._follow(worker, dispatch.idle(self.core, self.policy, self.env.now, worker))
+
     def completed(self, worker: int, ticket: int) -> None:
         """A worker has answered."""
         wanted = self.stage.clients.answered(ticket)
@@ -132,6 +136,18 @@ class Master:
             self.stage.clients.failed(ticket, record.LOST)
         elif answer != HOLD:
             self._hand_over(int(answer), ticket, at_once)
+        elif self.core.settings.at_turns and self.core.count[CHOICE] >= 0:
+            self._rouse(ticket, int(self.core.count[CHOICE]))
+
+    def _rouse(self, ticket: int, chosen: int) -> None:
+        """Wake the worker for which a ticket is held, and maybe after it all others that sleep."""
+        workers = self.stage.workers
+        workers[chosen].rouse(ticket)
+        herd_s = self.stage.plan.costs.herd
+        later = 0
+        for step in range(1, len(workers) if herd_s > 0.0 else 1):
+            if workers[(chosen + step) % len(workers)].rouse(ticket, (later + 1) * herd_s):
+                later += 1
 
     def _follow(self, worker: int, ticket: int) -> None:
         """Hand over the held ticket that a transition named, and pull until none is left."""

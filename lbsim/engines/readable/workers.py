@@ -60,6 +60,10 @@ class Worker:
             self.queue.append(ticket)
             self.begin_what_it_can()
 
+    def rouse(self, ticket: int, later_s: float = 0.0) -> bool:
+        """Wake for a ticket that waits for somebody to look. Return whether this one slept."""
+        return False  # only an event loop does
+
     def take_back(self, ticket: int, level: int) -> bool:
         """Drop a request nobody waits for, if `level` reaches it. Return whether it did."""
         if not self.is_alive or level < p.QUEUED:

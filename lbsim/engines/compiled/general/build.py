@@ -79,6 +79,9 @@ def _loop(costs: p.Costs) -> Loop:
         setup_s=costs.worker_setup,
         setup_share=costs.setup_share,
         setup_seed=costs.setup_seed,
+        wake=frozen(costs.worker_wake, np.float64),
+        wake_seed=costs.wake_seed,
+        herd_s=costs.herd,
     )
 
 

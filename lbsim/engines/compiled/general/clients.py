@@ -3,16 +3,17 @@
 import math
 
 from lbsim import dispatch
-from lbsim.dispatch import LOST
+from lbsim.dispatch import CHOICE, LOST
 from lbsim.engines import plan as p
 from lbsim.engines import record
-from lbsim.engines.compiled.general import notes
+from lbsim.engines.compiled.general import event_loop, notes
 from lbsim.engines.compiled.general.calendar import alarm_off, push, set_alarm
 from lbsim.engines.compiled.general.handover import add_job, follow, hand_over, work
 from lbsim.engines.compiled.general.layout import (
     AT_WORKERS,
     FAILED,
     PAGE,
+    Loop,
     Master,
     Patience,
     State,
@@ -87,9 +88,28 @@ def act(
         _failed(s, s.patience, now, ticket, record.SHED)
     elif answer == LOST:
         _failed(s, s.patience, now, ticket, record.LOST)
-    elif answer != HOLD:
+    elif answer == HOLD:
+        _rouse(s, s.loop, now, ticket)
+    else:
         s.count[FAILED] = ticket
     return NONE
+
+
+def _rouse(s: State, loop: Loop | None, now: float, ticket: int) -> None:
+    """Wake the loop for which a ticket is held, and maybe after it all others that sleep.
+
+    If loops take theirs at turns; else somebody is handed the ticket when there is room.
+    """
+    chosen = s.core.count[CHOICE]
+    if loop is None or not s.core.settings.at_turns or chosen < 0:
+        return
+    n = len(s.worker)
+    event_loop.rouse(s, loop, now, chosen, ticket, 0.0)
+    later = 0
+    for step in range(1, n if loop.herd_s > 0.0 else 1):
+        other = (chosen + step) % n
+        if event_loop.rouse(s, loop, now, other, ticket, (later + 1) * loop.herd_s):
+            later += 1
 
 
 # --- what the client hears -------------------------------------------------------------------

@@ -144,11 +144,11 @@ def _go_on(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> Non
                 event_loop.take_time(s, now, worker, HANDLE_STEP, ticket, work)
                 return
         else:
+            if s.core.settings.at_turns and not event_loop.has_work(s, worker):
+                found = dispatch.idle(s.core, policy, now, worker)
+                follow(s, s.master, policy, now, worker, found)
             s.worker[worker, TURNING] = 0
             event_loop.begin(s, now, worker)
-            if s.core.settings.at_turns and not s.worker[worker, TURNING]:
-                found = dispatch.accepted(s.core, policy, now, worker)
-                follow(s, s.master, policy, now, worker, found)
             return
 
 

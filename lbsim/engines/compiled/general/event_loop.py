@@ -22,34 +22,66 @@ from lbsim.engines.compiled.general.layout import (
     STEP_END,
     STEP_LEFT,
     STEP_TICKET,
+    TURN_AT,
     TURN_DUE,
     TURNING,
+    Loop,
     State,
 )
 from lbsim.engines.compiled.general.lines import append, remove
-from lbsim.engines.compiled.general.service import can_work
-from lbsim.physics import end_of_work, work_left
+from lbsim.engines.compiled.general.service import can_work, is_alive
+from lbsim.hashing import uniform
+from lbsim.physics import end_of_work, quantile, work_left
 from lbsim.queues import NONE
 
-__all__ = ["await_answer", "begin", "drop", "go_on", "pause", "take_time", "wake"]
+__all__ = [
+    "await_answer",
+    "begin",
+    "drop",
+    "go_on",
+    "has_work",
+    "pause",
+    "rouse",
+    "take_time",
+    "wake",
+]
+
+
+def rouse(s: State, loop: Loop, now: float, worker: int, ticket: int, later_s: float) -> bool:
+    """Wake for a ticket, `later_s` after the first that does. Return whether the loop slept."""
+    if s.worker[worker, TURNING] or not is_alive(s, s.faults, worker):
+        return False
+    s.worker[worker, TURNING] = 1
+    wakes_s = quantile(loop.wake, uniform(loop.wake_seed, ticket))
+    s.pace[worker, TURN_AT] = now + wakes_s + later_s
+    if can_work(s, s.faults, worker):
+        _plan_turn(s, now, worker)
+    return True
 
 
 def begin(s: State, now: float, worker: int) -> None:
     """Let a turn begin, unless one is under way or there is nothing to do."""
     if s.worker[worker, TURNING] or not can_work(s, s.faults, worker):
         return
-    if (
-        s.worker[worker, QUEUE] != NONE
-        or s.worker[worker, ACCEPTED] != NONE
-        or s.worker[worker, READY] != NONE
-    ):
+    if has_work(s, worker):
         s.worker[worker, TURNING] = 1
+        s.pace[worker, TURN_AT] = now
         _plan_turn(s, now, worker)
 
 
+def has_work(s: State, worker: int) -> bool:
+    """Say whether there is something for a turn to do."""
+    return (
+        s.worker[worker, QUEUE] != NONE
+        or s.worker[worker, ACCEPTED] != NONE
+        or s.worker[worker, READY] != NONE
+    )
+
+
 def _plan_turn(s: State, now: float, worker: int) -> None:
-    s.pace[worker, TURN_DUE] = now
-    push(s, now, p.TURN, worker, 0)
+    time = max(now, s.pace[worker, TURN_AT])
+    s.pace[worker, TURN_DUE] = time
+    push(s, time, p.TURN, worker, 0)
 
 
 def take_time(s: State, now: float, worker: int, step: int, ticket: int, work: float) -> None:

@@ -144,6 +144,9 @@ def settle(
                 new += _accepted(s, s.master, policy, now, worker)
         sharing.begin(s, share, now, worker)
     elif loop is not None:
+        if given:
+            # What has just been put there is the last of the queue.
+            event_loop.rouse(s, loop, now, worker, s.worker[worker, QUEUE + 1], 0.0)
         event_loop.begin(s, now, worker)
     else:
         # It says that it takes a ticket when it begins it.

@@ -65,7 +65,7 @@ ACCEPTED = 10  # to be handled in a later turn
 ANSWERS = 12  # what this turn does
 ACCEPTS = 14
 HANDLES = 16
-TURNING = 18  # 1: in a turn, or one is due at this instant
+TURNING = 18  # 1: in a turn, or one is due
 STEP = 19  # what takes time at the moment,
 STEP_TICKET = 20  # and for whom
 LIVES = 21
@@ -84,7 +84,8 @@ STEP_WAIT = 5
 TURN_DUE = 6  # as DUE of a ticket
 BORN = 7
 LOOK = 8  # event loop: what the first connection of this turn costs more than the others
-N_PACE = 9
+TURN_AT = 9  # event loop: when the turn that is due begins
+N_PACE = 10
 
 # --- status of `advance` ---------------------------------------------------------------------
 
@@ -161,6 +162,9 @@ class Loop(NamedTuple):
     setup_s: float
     setup_share: float
     setup_seed: int
+    wake: np.ndarray  # a spread
+    wake_seed: int
+    herd_s: float
 
 
 class State(NamedTuple):
