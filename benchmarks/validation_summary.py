@@ -4,9 +4,27 @@ import math
 from typing import Any
 
 import numpy as np
-from validation_plan import AWARE, NODES, QUANTILES, SEED, is_current, jobs, side
+from validation_plan import (
+    AWARE,
+    BLIND,
+    HELD_OUT_SEED,
+    LOADS,
+    NODES,
+    QUANTILES,
+    SEED,
+    is_current,
+    jobs,
+    side,
+)
 
 from live.lab import BANDS
+
+GROUPS = {
+    "Choices that look at load": AWARE,
+    "Node.js, SCHED_RR, by NodeCluster": ("Node",),
+    "Node.js, SCHED_NONE, by NodeSchedNone": ("Node SCHED_NONE",),
+    "One listening socket, by SharedAccept": ("shared",),
+}
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
@@ -14,7 +32,8 @@ def summary(rows: list[dict[str, Any]]) -> str:
     present = [row for row in rows if is_current(row)]
     # A repeated run counts once; all are in the file.
     latest = {row["name"]: row for row in present}
-    valid = [row for row in latest.values() if row["valid"]]
+    quiet = [row for row in latest.values() if row["valid"]]
+    valid = [row for row in quiet if row["seed"] != HELD_OUT_SEED]
     noisy = len(present) - sum(row["valid"] for row in present)
     lines = [
         f"{len(latest)} runs of {len(jobs())} planned",
@@ -40,17 +59,12 @@ def summary(rows: list[dict[str, Any]]) -> str:
             f"  median error of single requests: {np.median(errors):.3f} ms, at most "
             f"{errors.max():.3f} ms; the same worker for {same.min():.3%} or more"
         )
-    groups = {
-        "Choices that look at load": AWARE,
-        "Node.js, SCHED_RR, by NodeCluster": ("Node",),
-        "Node.js, SCHED_NONE, by NodeSchedNone": ("Node SCHED_NONE",),
-        "One listening socket, by SharedAccept": ("shared",),
-    }
-    for title, names in groups.items():
+    for title, names in GROUPS.items():
         mine = [row for row in valid if row["policy"] in names]
         lines += ["", *_aware(title, mine)]
         if set(names) <= set(NODES):
             lines += _repeated(mine, rows)
+    lines += _held_out([row for row in quiet if row["seed"] == HELD_OUT_SEED])
     lines += ["", *_kernels(valid), *_costs(valid), *_ranks(valid)]
     return "\n".join(lines)
 
@@ -67,6 +81,13 @@ def _aware(title: str, rows: list[dict[str, Any]]) -> list[str]:
                 f"  {name:6} inside the 95 % prediction interval in {inside:6.1%}; its width is "
                 f"{np.median(widths):.1%} of the quantile at the median"
             )
+    means = {
+        load: [math.log(row["quantiles"]["p50"]["ratio"]) for row in cells if row["load"] == load]
+        for load in LOADS
+    }
+    if cells:
+        parts = [f"{load:g} {math.exp(np.mean(of)):.3f}" for load, of in means.items() if of]
+        lines.append(f"  p50 measured / simulated, geometric mean at load {', '.join(parts)}")
     pooled = [row for row in rows if row["seed"] != SEED]
     for policy in dict.fromkeys(row["policy"] for row in pooled):
         mine = [row for row in pooled if row["policy"] == policy]
@@ -79,6 +100,27 @@ def _aware(title: str, rows: list[dict[str, Any]]) -> list[str]:
                 verdict = "" if low > 1 / 1.05 and high < 1.05 else " (may exceed 5 %)"
                 parts.append(f"{name} {math.exp(logs.mean()):.3f} [{low:.3f}, {high:.3f}]{verdict}")
         lines.append(f"  {policy}, {len(mine)} seeds pooled: " + "; ".join(parts))
+    return lines
+
+
+def _held_out(rows: list[dict[str, Any]]) -> list[str]:
+    """Say how those runs stand on whose like nothing was tried."""
+    if not rows:
+        return []
+    lines = ["", f"Held out (other numbers of workers, loads, law and seed): {len(rows)} runs"]
+    for title, names in {"Only the order of arrivals": BLIND, **GROUPS}.items():
+        mine = [row for row in rows if row["policy"] in names]
+        parts = []
+        for name in QUANTILES:
+            found = [row["quantiles"][name] for row in mine if name in row["quantiles"]]
+            if names == BLIND:
+                ok = [abs(of["ratio"] - 1.0) <= BANDS[name] for of in found]
+            else:
+                ok = [of["inside"] for of in found]
+            parts.append(f"{name} {sum(ok)} of {len(ok)}")
+        if mine:
+            where = "within the bands" if names == BLIND else "inside"
+            lines.append(f"  {title}, {len(mine)} runs, {where}: {', '.join(parts)}")
     return lines
 
 

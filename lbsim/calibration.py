@@ -225,7 +225,8 @@ class Calibration(Costs):
             np.zeros(n) if theft is None else _stolen(theft, wakes, rng)
             for wakes in (WAKES, 1, WAKES - 1)
         )
-        before = before + on_its_way + self._asleep(cluster, rate, level * np.ones(n), rng)
+        asleep = self._asleep(cluster, rate, level * np.ones(n), rng)
+        before = np.maximum(0.0, before + asleep) + on_its_way
         rest = rest + on_its_way_back
         rows = workload.columns
         # The cluster has one figure for what to take a request costs. Turns are for several.

@@ -159,8 +159,8 @@ def measure_against(
     """Send a workload's requests to any server that speaks HTTP/1.1.
 
     Requests are ``GET /work?id=..&cpu_ms=..&wait_ms=..``; the server must do that work. If it
-    answers with ``X-Worker`` (a process id), ``X-Accepted-Ns``, ``X-Started-Ns`` and
-    ``X-Served-Ns`` (CLOCK_MONOTONIC), the run knows workers and service times.
+    answers with ``X-Worker`` (a process id), ``X-Accepted-Ns``, ``X-Looked-Ns``, ``X-Started-Ns``
+    and ``X-Served-Ns`` (CLOCK_MONOTONIC), the run knows workers and service times.
 
     Parameters
     ----------

@@ -149,6 +149,37 @@ def test_costs_that_do_not_vary_shift_a_request_that_never_waits():
         assert predicted.latency == pytest.approx(0.01 + 8e-3 + 1e-3 + 2e-3 + 4e-3 + 5e-3 + 16e-3)
 
 
+def test_an_idle_worker_wakes_and_a_busy_one_does_not():
+    wakes = replace(NOTHING, waking={1.0: (2e-3, 2e-3)})
+    requests = Workload.from_arrays([0.0, 0.005, 1.0], [0.01, 0.01, 0.01])
+    for cluster in (Cluster(1, discipline="event_loop"), Cluster(1)):
+        latency = wakes.predict(requests, policies.LeastConnections(), cluster, replays=2).latency
+        assert latency[0] == pytest.approx([0.012, 0.017, 0.012])
+    # The cluster knows how slow the machine is in the mean; the rest comes with each request.
+    pace = np.array([1.0, 1.0, 2.5])
+    loop = Cluster(1, discipline="event_loop")
+    seen, costly, _ = wakes.perturb(requests, 1, loop, pace=pace)
+    assert costly.wake_s == pytest.approx((3e-3, 3e-3))
+    assert seen.arrival == pytest.approx([0.0, 0.005, 1.002])
+
+
+def test_how_long_workers_wake_is_drawn_in_each_replay():
+    wakes = replace(NOTHING, waking={1.0: (1e-3, 3e-3)})
+    requests = Workload.from_arrays(np.arange(40.0), np.full(40, 0.01))
+    loop = Cluster(2, discipline="event_loop")
+    latency = wakes.predict(requests, policies.LeastConnections(), loop, replays=20).latency
+    assert (np.ptp(latency, axis=0) > 1e-3).all()
+    assert latency.mean() == pytest.approx(0.012, abs=2e-4)
+
+
+def test_what_a_held_request_s_worker_wakes_is_a_part_of_its_overrun():
+    costs = replace(COSTS, waking={100.0: (1e-4, 3e-4)})
+    loop = Cluster(2, discipline="event_loop")
+    assert costs.overhead(loop, "held") == pytest.approx(COSTS.overhead(loop, "held") - 2e-4)
+    assert costs.overhead(loop, "queued") == COSTS.overhead(loop, "queued")
+    assert costs.overhead(Cluster(2), "held") == COSTS.overhead(Cluster(2), "held")
+
+
 def test_a_request_that_waits_pays_for_where_it_waits():
     cluster = Cluster(1, discipline="event_loop")
     workload = Workload.from_arrays([0.0, 0.0], [0.01, 0.01])

@@ -18,18 +18,19 @@ class Answer:
         0 until the head is complete.
     worker : int
         Process id from ``X-Worker``, 0 if the server does not tell.
-    accepted, started, served : float
-        When the server says that it had accepted the connection, and that its handler began and
-        was through, in seconds of CLOCK_MONOTONIC (``X-Accepted-Ns``, ``X-Started-Ns``,
-        ``X-Served-Ns``); NaN if it does not tell.
+    accepted, looked, started, served : float
+        When the server says that it had accepted the connection, that it looked for the next one
+        after that, and that its handler began and was through, in seconds of CLOCK_MONOTONIC
+        (``X-Accepted-Ns``, ``X-Looked-Ns``, ``X-Started-Ns``, ``X-Served-Ns``); NaN if it does not
+        tell.
     is_complete : bool
     keeps : bool
         Whether the connection can be used again.
     """
 
     __slots__ = (
-        "_buffer", "_left", "accepted", "is_complete", "keeps", "served", "started", "status",
-        "worker",
+        "_buffer", "_left", "accepted", "is_complete", "keeps", "looked", "served", "started",
+        "status", "worker",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -37,7 +38,7 @@ class Answer:
         self._left = 0
         self.status = 0
         self.worker = 0
-        self.accepted = self.started = self.served = math.nan
+        self.accepted = self.looked = self.started = self.served = math.nan
         self.is_complete = False
         self.keeps = True
 
@@ -85,6 +86,8 @@ class Answer:
                 self.worker = int(value)
             elif name == b"x-accepted-ns" and value.isdigit():
                 self.accepted = int(value) * 1e-9
+            elif name == b"x-looked-ns" and value.isdigit():
+                self.looked = int(value) * 1e-9
             elif name == b"x-started-ns" and value.isdigit():
                 self.started = int(value) * 1e-9
             elif name == b"x-served-ns" and value.isdigit():

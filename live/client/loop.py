@@ -81,6 +81,7 @@ class Loop:
         self.status = [0] * tickets
         self.worker = [0] * tickets
         self.accepted = [nan] * tickets
+        self.looked = [nan] * tickets
         self.started = [nan] * tickets
         self.served = [nan] * tickets
         self.tries: dict[int, int] = {}  # the present try of each open row
@@ -321,6 +322,7 @@ class Loop:
         self.status[ticket] = answer.status
         self.worker[ticket] = answer.worker
         self.accepted[ticket] = answer.accepted
+        self.looked[ticket] = answer.looked
         self.started[ticket] = answer.started
         self.served[ticket] = answer.served
         del self.live[ticket]

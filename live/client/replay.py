@@ -22,7 +22,7 @@ __all__ = ["Replay", "replay"]
 
 COLUMNS = (
     "due", "finished", "outcome", "sent", "made", "ended", "end", "status", "worker",
-    "accepted", "started", "served",
+    "accepted", "looked", "started", "served",
 )  # fmt: skip
 PER_PROCESS = 3000.0
 """Requests a second that one process is trusted with (it can do about twice as many)."""
@@ -54,9 +54,9 @@ class Replay:
         HTTP status, 0 if there was none.
     worker : ndarray of int64, shape (tickets,)
         Process id of the worker, 0 if the server does not tell.
-    accepted, started, served : ndarray of float64, shape (tickets,)
-        When the server says that it had accepted the connection, and that its handler began and
-        was through; NaN if it does not.
+    accepted, looked, started, served : ndarray of float64, shape (tickets,)
+        When the server says that it had accepted the connection, that it looked for the next one
+        after that, and that its handler began and was through; NaN if it does not.
     lateness : Lateness
         Of first copies.
     is_complete : bool
@@ -74,6 +74,7 @@ class Replay:
     status: np.ndarray
     worker: np.ndarray
     accepted: np.ndarray
+    looked: np.ndarray
     started: np.ndarray
     served: np.ndarray
     lateness: Lateness

@@ -27,6 +27,7 @@ __all__ = [
     "gaps_of",
     "measured",
     "spread_of",
+    "taken_by_worker",
     "undisturbed",
     "without",
 ]
@@ -81,6 +82,12 @@ def accepted_by_worker(found: MeasuredRun) -> np.ndarray:
     accepted = np.full(len(found), np.nan)
     accepted[found.record.handovers.ticket] = found.stamps["accepted"]
     return accepted
+
+
+def taken_by_worker(found: MeasuredRun) -> np.ndarray:
+    """Return when a worker that accepts itself looked for the next, or else began the handler."""
+    looked = found.replay.looked - found.replay.start
+    return np.where(np.isnan(looked), found.started, looked)
 
 
 def decided_by_master(found: MeasuredRun) -> np.ndarray:

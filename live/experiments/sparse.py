@@ -16,6 +16,7 @@ from live.experiments.common import (
     by_worker,
     gaps_of,
     spread_of,
+    taken_by_worker,
     without,
 )
 from live.measured import MeasuredRun
@@ -50,8 +51,8 @@ def idle_worker(
         `before`, `waking`, `rest`, `making`, `levels` and `is_quiet` of a `Calibration`; but
         `before` and `waking` with the costs of the master and the worker.
     taking_s : float
-        From when the worker had accepted a connection until its handler began, the median at
-        the highest rate; 0 if nobody knows.
+        From when the worker had accepted a connection until it had taken it, so that it could
+        take the next or begin the handler; the median at the highest rate, 0 if nobody knows.
     """
     top = max(SPARSE_RATES)
     gaps = [gaps_of(top, COLD, rng)]
@@ -73,9 +74,9 @@ def idle_worker(
         # Whoever came while the one before was served, or had just been, had to wait for it.
         waited = rows.dispatched[mine][1:] < rows.ended[mine][:-1] + SURELY_S
         idle[rows.ticket[mine][1:][waited]] = False
-    decided = decided_at(found)
-    way = found.started - found.arrival
-    rest = found.finished - found.started - works
+    decided, taken = decided_at(found), taken_by_worker(found)
+    way = taken - found.arrival
+    rest = found.finished - taken - works
     own = {rate: idle & (of_rate == rate) for rate in SPARSE_RATES}
     making = {rate: float(np.nanmedian(found.making[of_rate == rate])) for rate in SPARSE_RATES}
     pace = np.ones(len(works))
@@ -90,10 +91,10 @@ def idle_worker(
             for rate, mine in own.items()
         }
 
-    taking = (found.started - accepted_by_worker(found))[own[top]]
+    taking = (taken - accepted_by_worker(found))[own[top]]
     ways = {
         "before": spreads(decided - found.arrival, WAKES - 1),
-        "waking": spreads(found.started - decided, 1),
+        "waking": spreads(taken - decided, 1),
         "rest": spreads(rest, WAKES),
         "making": making,
         "levels": levels_of((way + rest) / pace, list(own.values()), of_turn),

@@ -24,6 +24,7 @@ if (cluster.isPrimary) {
 } else {
   const never = new Int32Array(new SharedArrayBuffer(4));
   const accepted = Symbol('accepted');
+  const looked = Symbol('looked');
   const server = http.createServer((request, response) => {
     const started = process.hrtime.bigint(); // CLOCK_MONOTONIC, as in all our stamps
     const asked = new URL(request.url, 'http://lab').searchParams;
@@ -33,6 +34,7 @@ if (cluster.isPrimary) {
     const answer = () => {
       response.setHeader('X-Worker', process.pid);
       response.setHeader('X-Accepted-Ns', String(request.socket[accepted]));
+      if (request.socket[looked]) response.setHeader('X-Looked-Ns', String(request.socket[looked]));
       response.setHeader('X-Started-Ns', String(started));
       response.setHeader('X-Served-Ns', String(process.hrtime.bigint()));
       response.end('ok');
@@ -44,8 +46,12 @@ if (cluster.isPrimary) {
   // for themselves there is none.
   let taken = 0n;
   process.prependListener('internalMessage', () => { taken = process.hrtime.bigint(); });
-  server.on('connection', (socket) => {
-    socket[accepted] = scheduling === 'none' ? process.hrtime.bigint() : taken;
+  // Before Node's own listener, which takes most of the time until the loop looks again.
+  server.prependListener('connection', (socket) => {
+    if (scheduling === 'none') {
+      socket[accepted] = process.hrtime.bigint();
+      setImmediate(() => { socket[looked] = process.hrtime.bigint(); });
+    } else socket[accepted] = taken;
   });
   server.listen(Number(port || 0), '127.0.0.1');
 }

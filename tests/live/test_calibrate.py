@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,7 +22,17 @@ from lbsim.spread import mean
 from live.calibrate import WORKERS, calibrate, calibrate_node
 from live.cli import main
 from live.experiments.busy import Busy, bunched_of, makings_of, overtaking_of
-from live.experiments.common import ATTEMPTS, gaps_of, spread_of, undisturbed, without
+from live.experiments.common import (
+    ATTEMPTS,
+    accepted_by_worker,
+    connected,
+    decided_unseen,
+    gaps_of,
+    spread_of,
+    undisturbed,
+    without,
+)
+from live.experiments.herd import herd
 from live.experiments.sparse import levels_of
 from live.machine import Disturbance
 
@@ -54,6 +65,8 @@ def test_the_command_writes_costs_that_make_sense(tmp_path):
     assert all(0 < taking + np.median(spread) < 0.1 for spread in overruns)
     assert all(spread[0] >= 0 for spread in costs.before.values())
     assert all(spread[0] > 0 for spread in costs.rest.values())
+    assert all(spread[-1] > 0 for spread in costs.waking.values())
+    assert costs.herd_s == 0  # nobody wakes in vain: the master hands over
     assert len(costs.levels) > 1
     assert 0 < costs.restart_s < 30
     assert costs.machine["cores"] >= 1
@@ -119,6 +132,30 @@ def test_of_too_few_costs_nothing_is_known():
     assert few.unsure(1e-3) == 0
     more = replace(few, cost=np.array([1e-3, 1e-3, 3e-3, 3e-3]))
     assert more.unsure(1e-3) == pytest.approx(1.0)
+
+
+def test_all_of_a_herd_look_and_nobody_stays():
+    before = set(os.listdir("/proc"))
+    assert herd(3) > 0
+    assert herd(1) == 0
+    mine = [
+        pid
+        for pid in set(os.listdir("/proc")) - before
+        if pid.isdigit() and Path(f"/proc/{pid}/stat").read_text().split()[3] == str(os.getpid())
+    ]
+    assert not mine
+
+
+def test_of_an_unseen_decision_half_the_time_to_the_worker_is_its_waking():
+    found = SimpleNamespace(
+        stamps=None,
+        replay=SimpleNamespace(
+            start=5.0, made=np.array([6.0, 7.0]), accepted=np.array([6.5, 7.25])
+        ),
+    )
+    decided = decided_unseen(found, 0.125)
+    assert (decided - connected(found)).tolist() == [0.3125, 0.1875]
+    assert (accepted_by_worker(found) - decided).tolist() == [0.1875, 0.0625]
 
 
 def test_overtaking_is_told_only_where_there_was_a_race():
@@ -225,6 +262,7 @@ def test_the_command_calibrates_node_with_as_many_workers_as_asked_for(tmp_path,
     costs = Calibration.load(out)
     assert all(len(of_rate) == 1 for of_rate in costs.overrun.values())
     assert costs.dispatch_s == 0  # no primary has a part in SCHED_NONE
+    assert costs.herd_s > 0
 
 
 @pytest.mark.parametrize(

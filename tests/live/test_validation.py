@@ -39,6 +39,11 @@ def test_the_matrix_is_what_it_says():
     assert jobs == plan.jobs()
     laws = [law.mean for law in plan.LAWS.values()]
     assert laws == pytest.approx([0.010] * 3)
+    held_out = [job for job in jobs if job.seed == plan.HELD_OUT_SEED]
+    assert not {job.workers for job in held_out} & set(plan.WORKERS)
+    assert not {job.load for job in held_out} & set(plan.LOADS)
+    assert plan.OTHER_LAWS["lognormal"].mean == pytest.approx(0.010)
+    assert all(len(job.workload()) == plan.REQUESTS for job in held_out[::9])
     same = [job for job in jobs if job.policy in plan.AWARE and job.seed == 3]
     assert len(same) == len(plan.AWARE)
 
@@ -63,6 +68,18 @@ def test_the_summary_counts_what_is_valid_and_reports_the_rest():
     assert "9.000" not in text
     assert "Of 1 pairs of policies (in 2 cells)" in text
     assert "overlap, 0 are ranked the other way round" in text
+
+
+def test_what_was_held_out_is_told_apart():
+    inside = row("LeastConnections", seed=plan.HELD_OUT_SEED)
+    outside = row("NodeCluster", seed=plan.HELD_OUT_SEED, inside=False)
+    far = row("RoundRobin", seed=plan.HELD_OUT_SEED, ratio=1.2)
+    text = summary([inside, outside, far, row("RoundRobin")])
+    assert "order of arrivals: 1 runs" in text
+    assert "Choices that look at load: 0 runs" in text
+    assert "law and seed): 3 runs" in text
+    assert "Choices that look at load, 2 runs, inside: p50 1 of 2" in text
+    assert "Only the order of arrivals, 1 runs, within the bands: p50 0 of 1" in text
 
 
 def test_node_is_held_against_its_own_spread_too():
