@@ -47,7 +47,7 @@ MODELS = {  # that are to predict what is no policy
 # helped. Where our workers accept for themselves, since only Node's had to be warmed longer; Node's
 # own further seeds, though they were warmed less.
 REVISION = 16
-SINCE = dict.fromkeys(BLIND, (16, 12)) | dict.fromkeys(AWARE, (9, 12)) | {
+SINCE = dict.fromkeys(BLIND, (4, 12)) | dict.fromkeys(AWARE, (9, 12)) | {
     "shared": (13, 13), "reuseport": (14, 14), "Node": (14, 14),
 }  # fmt: skip
 FEW = 390.0  # requests a second
