@@ -59,7 +59,7 @@ def as_if_measured(policy, *, factor: float = 1.0, late: float = 1e-4) -> Measur
     replay = Replay(
         0.0, work.arrival, record.finished, record.outcome.astype(np.int64), work.arrival + late,
         work.arrival + late + 1e-4, record.finished, np.zeros(n, np.int64), np.full(n, 200),
-        np.zeros(n, np.int64), nothing, nothing, nothing,
+        np.zeros(n, np.int64), nothing, nothing, nothing, nothing,
         Lateness.of(work.arrival, work.arrival + late), True,
     )  # fmt: skip
     return MeasuredRun(

@@ -341,7 +341,8 @@ def answered_at_215_ms() -> Replay:
     due, answered, nothing = np.array([0.200]), np.array([0.215]), np.full(1, np.nan)
     return Replay(
         0.0, due, answered, np.array([OK]), due, due, answered, np.array([CLIENT_ANSWERED]),
-        np.array([200]), np.array([1]), nothing, nothing, nothing, Lateness.of(due, due), True,
+        np.array([200]), np.array([1]), nothing, nothing, nothing, nothing, Lateness.of(due, due),
+        True,
     )  # fmt: skip
 
 
