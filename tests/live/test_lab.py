@@ -152,7 +152,7 @@ def test_noise_is_named():
 
 
 def test_the_headline_names_who_is_outside():
-    right, wrong = pair("LeastConnections"), pair("RoundRobin", factor=1.2)
+    right, wrong = pair("LeastConnections", replays=100), pair("RoundRobin", factor=1.2)
     assert headline(as_study(right)).startswith("3 of 3 measured quantiles lie where")
     assert "; the farthest is the p" in headline(as_study(right))
     both = headline(as_study(right, wrong))
