@@ -9,6 +9,8 @@ import time
 
 import numpy as np
 
+from live.worker import die_with
+
 __all__ = ["herd"]
 
 CONNECTIONS = 60
@@ -29,12 +31,13 @@ def herd(workers: int) -> float:
     values = np.frombuffer(shared, np.float64)
     turn, looked = values[:1], values[1:].reshape(CONNECTIONS, workers)
     pids: list[int] = []
+    parent = os.getpid()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         try:
             for worker in range(workers):
                 pid = os.fork()
                 if pid == 0:
-                    _look(listener, turn, looked[:, worker])
+                    _look(listener, turn, looked[:, worker], parent)
                 pids.append(pid)
             for i in range(CONNECTIONS):
                 time.sleep(PAUSE_S)
@@ -50,9 +53,10 @@ def herd(workers: int) -> float:
     return float(np.median(spans) / (workers - 1)) if len(spans) else 0.0
 
 
-def _look(listener: socket.socket, turn: np.ndarray, looked: np.ndarray) -> None:
-    """Write down when each connection was seen first, for ever."""
+def _look(listener: socket.socket, turn: np.ndarray, looked: np.ndarray, parent: int) -> None:
+    """Write down when each connection was seen, as long as the parent lives; never returns."""
     try:
+        die_with(parent)
         with select.epoll() as poller:
             poller.register(listener, select.EPOLLIN)
             while True:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import eventually, is_alive
 from scipy.stats import kstest
 
 from lbsim import Cluster
@@ -134,16 +135,25 @@ def test_of_too_few_costs_nothing_is_known():
     assert more.unsure(1e-3) == pytest.approx(1.0)
 
 
+def children(pid: int) -> set[int]:
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return {int(child) for file in files for child in file.read_text().split()}
+
+
 def test_all_of_a_herd_look_and_nobody_stays():
-    before = set(os.listdir("/proc"))
+    before = children(os.getpid())
     assert herd(3) > 0
     assert herd(1) == 0
-    mine = [
-        pid
-        for pid in set(os.listdir("/proc")) - before
-        if pid.isdigit() and Path(f"/proc/{pid}/stat").read_text().split()[3] == str(os.getpid())
-    ]
-    assert not mine
+    assert not children(os.getpid()) - before
+
+
+def test_a_herd_dies_with_who_made_it():
+    code = "from live.experiments.herd import herd\nwhile True: herd(3)"
+    with subprocess.Popen([sys.executable, "-c", code]) as made:
+        eventually(lambda: len(children(made.pid)) == 3, "three look")
+        made_by_it = children(made.pid)
+        made.kill()
+    eventually(lambda: not any(map(is_alive, made_by_it)), "nobody looks any more")
 
 
 def test_of_an_unseen_decision_half_the_time_to_the_worker_is_its_waking():
