@@ -45,7 +45,8 @@ MODELS = {  # that are to predict what is no policy
 # do not depend on load those of many too, since only their prediction intervals have changed; of
 # the others, though what of a calibration was disturbed was not repeated, or not kept whether that
 # helped. Where our workers accept for themselves, since only Node's had to be warmed longer; Node's
-# own further seeds, though they were warmed less.
+# own further seeds, though they were warmed less. That an idle worker's waking is known apart made
+# a difference to `SCHED_NONE` only.
 REVISION = 16
 SINCE = dict.fromkeys(BLIND, (4, 12)) | dict.fromkeys(AWARE, (9, 12)) | {
     "shared": (13, 13), "reuseport": (14, 14), "Node": (14, 14),

@@ -110,17 +110,16 @@ def _held_out(rows: list[dict[str, Any]]) -> list[str]:
     lines = ["", f"Held out (other numbers of workers, loads, law and seed): {len(rows)} runs"]
     for title, names in {"Only the order of arrivals": BLIND, **GROUPS}.items():
         mine = [row for row in rows if row["policy"] in names]
+        if not mine:
+            continue
+        is_blind = names == BLIND
         parts = []
         for name in QUANTILES:
             found = [row["quantiles"][name] for row in mine if name in row["quantiles"]]
-            if names == BLIND:
-                ok = [abs(of["ratio"] - 1.0) <= BANDS[name] for of in found]
-            else:
-                ok = [of["inside"] for of in found]
+            ok = [abs(q["ratio"] - 1) <= BANDS[name] if is_blind else q["inside"] for q in found]
             parts.append(f"{name} {sum(ok)} of {len(ok)}")
-        if mine:
-            where = "within the bands" if names == BLIND else "inside"
-            lines.append(f"  {title}, {len(mine)} runs, {where}: {', '.join(parts)}")
+        where = "within the bands" if is_blind else "inside"
+        lines.append(f"  {title}, {len(mine)} runs, {where}: {', '.join(parts)}")
     return lines
 
 

@@ -174,9 +174,9 @@ def calibrate_again(
         regime: {rate: tuple((now * np.array(of)).tolist()) for rate, of in of_rate.items()}
         for regime, of_rate in known.overrun.items()
     }
-    accept_s = costs["accept_s"]
+    accept_s, *after_it = costs.values()
     ways["before"] = _less(ways["before"], accept_s)
-    ways["waking"] = _less(ways["waking"], sum(costs.values()) - accept_s)
+    ways["waking"] = _less(ways["waking"], sum(after_it))
     ways["is_quiet"] &= known.is_quiet
     return replace(known, overrun=overrun, **costs, **ways)
 

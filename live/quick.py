@@ -73,24 +73,24 @@ def quick(core: Core, policy: Policy) -> Core:
 
     The core that was given is not to be used any more.
     """
-    views: Any = {name: getattr(core, name).tolist() for name in _OF_TICKETS}
+    parts: Any = {name: getattr(core, name).tolist() for name in _OF_TICKETS}
     lists: Any = {name: column.tolist() for name, column in core.queues._asdict().items()}
-    views["queues"] = _slotted(core.queues._replace(**lists))
-    views["settings"] = _slotted(core.settings)
+    parts["queues"] = _slotted(core.queues._replace(**lists))
+    parts["settings"] = _slotted(core.settings)
     shown = core.shown
     if is_shipped(policy):
         columns: Any = [column.tolist() for column in core.requests]
-        views["requests"] = _slotted(Requests(*columns))
-        views |= {name: getattr(core, name).tolist() for name in _OF_WORKERS}
+        parts["requests"] = _slotted(Requests(*columns))
+        parts |= {name: getattr(core, name).tolist() for name in _OF_WORKERS}
         if core.seen is core.in_flight:
-            views["seen"] = views["in_flight"]
-        seen = {name: views[name] for name in ("up", "is_up", "slots", "latency", "index")}
-        views["shown"] = _slotted(
-            shown._replace(**seen, in_flight=views["seen"], weight=shown.weight.tolist())
+            parts["seen"] = parts["in_flight"]
+        seen = {name: parts[name] for name in ("up", "is_up", "slots", "latency", "index")}
+        parts["shown"] = _slotted(
+            shown._replace(**seen, in_flight=parts["seen"], weight=shown.weight.tolist())
         )
     else:
-        views |= {name: _view(getattr(core, name)) for name in _OF_WORKERS}
-    return _slotted(core._replace(**views))
+        parts |= {name: _view(getattr(core, name)) for name in _OF_WORKERS}
+    return _slotted(core._replace(**parts))
 
 
 def _slotted(fields: Any) -> Any:

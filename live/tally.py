@@ -43,12 +43,12 @@ class Tally:
         """Count an answer and its latency."""
         self.answered[worker] += 1
         self.seconds[worker] += seconds
-        value = int(seconds / TICK_S)
+        bucket = value = max(0, int(seconds / TICK_S))
         # `lbsim.stats.buckets.bucket_of`, which the interpreter can do in a third of the time.
         shift = value.bit_length() - HALF_BITS - 1
-        if shift > 0 < value:
-            value = (shift << HALF_BITS) + (value >> shift)
-        self.buckets[worker][value if value > 0 else 0] += 1
+        if shift > 0:
+            bucket = (shift << HALF_BITS) + (value >> shift)
+        self.buckets[worker][bucket] += 1
 
     def sparse(self, worker: int) -> dict[int, int]:
         """Return a worker's counters that are not 0."""

@@ -25,9 +25,7 @@ def request_of(core: Core, now: float, ticket: int) -> Request:
 
 def view(core: Core, now: float) -> ClusterView:
     """Return what the policy may know of the workers at this instant."""
-    settings = core.settings
-    if settings.info_every > 0.0 or settings.info_delay > 0.0:
-        age_information(core, now)
+    age_information(core, now)
     full = core.shown
     return ClusterView(
         full.up[: core.count[N_UP]],
@@ -59,8 +57,7 @@ def change_load(core: Core, now: float, worker: int, change: int) -> None:
             core.log_change[entry] = change
             core.count[LOG_TAIL] += 1
     core.in_flight[worker] += change
-    if settings.indexed:
-        reindex(core, worker)
+    reindex(core, worker)
 
 
 def reindex(core: Core, worker: int) -> None:
