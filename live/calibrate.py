@@ -114,9 +114,11 @@ def calibrate(
     now = {
         regime: [busy.when(ways["making"]) for busy in several] for regime, several in found.items()
     }
-    # Where they are least in each other's way.
-    worker_accept_s, worker_turn_s = taking = now["queued"][0].taking()
     dispatch_s = master.whole_s - master.accept_s
+    # An idle worker does all that between the decision and its handler.
+    most_s = max(0.0, min(map(np.median, ways["waking"].values())) - dispatch_s)
+    # Where they are least in each other's way.
+    worker_accept_s, worker_turn_s = taking = now["queued"][0].taking(most_s)
     ways["before"] = _less(ways["before"], master.accept_s)
     ways["waking"] = _less(ways["waking"], dispatch_s + worker_accept_s + worker_turn_s)
     ways["is_quiet"] &= all(busy.is_quiet for several in found.values() for busy in several)

@@ -75,14 +75,18 @@ class Busy:
         making_s = value_at_rate(making, self.rate)
         return replace(self, cost=self.cost * (making_s / self.making_s), making_s=making_s)
 
-    def taking(self) -> tuple[float, float]:
-        """Return what a worker needs for a connection that it takes, and for a turn beside that."""
+    def taking(self, most_s: float = math.inf) -> tuple[float, float]:
+        """Return what a worker needs for a connection that it takes, and for a turn beside that.
+
+        Both together at most so much, where that is known: few costs say little.
+        """
         usual = self.cost <= np.quantile(self.cost, USUAL)
         found = self.found[usual]
         terms = np.column_stack([found, found > 0, np.ones(len(found))])
         # No part can be negative; in a short calibration on a busy machine one may well be zero.
         (each, turn, _), _ = nnls(terms, self.cost[usual])
-        return float(each), float(turn)
+        share = min(1.0, most_s / (each + turn)) if each + turn > 0.0 else 1.0
+        return share * float(each), share * float(turn)
 
     def unsure(self, overrun_s: float) -> float:
         """Return the standard error of the mean cost, relative to a part of it; 0 of too few.

@@ -87,9 +87,13 @@ def test_a_worker_s_costs_are_told_apart_and_none_is_negative():
     found = rng.integers(0, 4, 2000)
     noise = rng.normal(0.0, 20e-6, 2000)
     cost = 100e-6 + 250e-6 * (found > 0) + 100e-6 * found + noise
-    each, turn = Busy(cost, found, rate=360.0, making_s=1e-4).taking()
+    busy = Busy(cost, found, rate=360.0, making_s=1e-4)
+    each, turn = busy.taking()
     assert each == pytest.approx(100e-6, rel=0.1)
     assert turn == pytest.approx(250e-6, rel=0.1)
+    assert busy.taking(most_s=1e-3) == (each, turn)
+    assert sum(busy.taking(most_s=1e-4)) == pytest.approx(1e-4)
+    assert busy.taking(most_s=0.0) == (0.0, 0.0)
     # What seems to get cheaper the more there is to take costs nothing for each; the turn does.
     odd = 100e-6 + 400e-6 * (found > 0) - 30e-6 * found + noise
     each, turn = Busy(odd, found, rate=360.0, making_s=1e-4).taking()
