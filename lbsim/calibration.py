@@ -97,7 +97,9 @@ class Calibration(Costs):
             mean -= self.setup_share * self.worker_setup_s
         else:  # which takes a request whenever it begins one
             mean += self.worker_accept_s + self.worker_turn_s
-        if regime == "held":  # then the worker is idle while the master hands over
+        # Then the worker is idle while the master hands over. Without a master it takes the next
+        # itself, and never sleeps while one waits.
+        if regime == "held" and self.dispatch_s > 0.0:
             mean -= self.dispatch_s
             if cluster.discipline == "event_loop":
                 mean -= spread.mean(self._wakes(rate))

@@ -180,6 +180,17 @@ def test_what_a_held_request_s_worker_wakes_is_a_part_of_its_overrun():
     assert costs.overhead(Cluster(2), "held") == COSTS.overhead(Cluster(2), "held")
 
 
+@pytest.mark.parametrize("dispatch_s", [0.0, 1e-3])
+def test_a_worker_is_occupied_for_what_was_measured_whoever_hands_it_the_next(dispatch_s):
+    """With a master it must wake for a request that was held, without one it takes it at once."""
+    costs = fixed(5e-3, (0.0, 0.0), 0.0, 0.0, dispatch_s, 0.0, 0.0)
+    costs = replace(costs, waking={1.0: (2e-3, 2e-3)})
+    loop = Cluster(1, discipline="event_loop")
+    together = Workload.from_arrays([0.0, 0.0, 0.0], [0.01, 0.01, 0.01])
+    latency = costs.predict(together, policies.SharedAccept(), loop, replays=2).latency
+    assert np.diff(latency, axis=1) == pytest.approx(0.015)
+
+
 def test_a_request_that_waits_pays_for_where_it_waits():
     cluster = Cluster(1, discipline="event_loop")
     workload = Workload.from_arrays([0.0, 0.0], [0.01, 0.01])
