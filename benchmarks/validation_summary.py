@@ -7,7 +7,7 @@ import numpy as np
 from validation_plan import (
     AWARE,
     BLIND,
-    HELD_OUT_SEED,
+    HELD_OUT,
     LOADS,
     NODES,
     QUANTILES,
@@ -33,7 +33,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
     # A repeated run counts once; all are in the file.
     latest = {row["name"]: row for row in present}
     quiet = [row for row in latest.values() if row["valid"]]
-    valid = [row for row in quiet if row["seed"] != HELD_OUT_SEED]
+    valid = [row for row in quiet if row["seed"] not in HELD_OUT]
     noisy = len(present) - sum(row["valid"] for row in present)
     lines = [
         f"{len(latest)} runs of {len(jobs())} planned",
@@ -64,7 +64,8 @@ def summary(rows: list[dict[str, Any]]) -> str:
         lines += ["", *_aware(title, mine)]
         if set(names) <= set(NODES):
             lines += _repeated(mine, rows)
-    lines += _held_out([row for row in quiet if row["seed"] == HELD_OUT_SEED])
+    for seed in HELD_OUT:
+        lines += _held_out(seed, [row for row in quiet if row["seed"] == seed])
     lines += ["", *_kernels(valid), *_costs(valid), *_ranks(valid)]
     return "\n".join(lines)
 
@@ -103,11 +104,15 @@ def _aware(title: str, rows: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _held_out(rows: list[dict[str, Any]]) -> list[str]:
+def _held_out(seed: int, rows: list[dict[str, Any]]) -> list[str]:
     """Say how those runs stand on whose like nothing was tried."""
     if not rows:
         return []
-    lines = ["", f"Held out (other numbers of workers, loads, law and seed): {len(rows)} runs"]
+    cells = len({(row["workers"], row["load"], row["law"]) for row in rows})
+    lines = [
+        "",
+        f"Held out, seed {seed} (other workers, loads and law): {len(rows)} runs in {cells} cells",
+    ]
     for title, names in {"Only the order of arrivals": BLIND, **GROUPS}.items():
         mine = [row for row in rows if row["policy"] in names]
         if not mine:

@@ -39,7 +39,7 @@ def test_the_matrix_is_what_it_says():
     assert jobs == plan.jobs()
     laws = [law.mean for law in plan.LAWS.values()]
     assert laws == pytest.approx([0.010] * 3)
-    held_out = [job for job in jobs if job.seed == plan.HELD_OUT_SEED]
+    held_out = [job for job in jobs if job.seed in plan.HELD_OUT]
     assert not {job.workers for job in held_out} & set(plan.WORKERS)
     assert not {job.load for job in held_out} & set(plan.LOADS)
     assert plan.OTHER_LAWS["lognormal"].mean == pytest.approx(0.010)
@@ -71,13 +71,17 @@ def test_the_summary_counts_what_is_valid_and_reports_the_rest():
 
 
 def test_what_was_held_out_is_told_apart():
-    inside = row("LeastConnections", seed=plan.HELD_OUT_SEED)
-    outside = row("NodeCluster", seed=plan.HELD_OUT_SEED, inside=False)
-    far = row("RoundRobin", seed=plan.HELD_OUT_SEED, ratio=1.2)
-    text = summary([inside, outside, far, row("RoundRobin")])
+    first, second = plan.HELD_OUT
+    inside = row("LeastConnections", seed=first)
+    outside = row("NodeCluster", seed=first, inside=False)
+    far = row("RoundRobin", seed=first, ratio=1.2)
+    other = row("shared", seed=second)
+    text = summary([inside, outside, far, other, row("RoundRobin")])
     assert "order of arrivals: 1 runs" in text
     assert "Choices that look at load: 0 runs" in text
-    assert "law and seed): 3 runs" in text
+    assert f"Held out, seed {first} (other workers, loads and law): 3 runs in 1 cells" in text
+    assert f"Held out, seed {second} (other workers, loads and law): 1 runs in 1 cells" in text
+    assert "One listening socket, by SharedAccept, 1 runs, inside: p50 1 of 1" in text
     assert "Choices that look at load, 2 runs, inside: p50 1 of 2" in text
     assert "Only the order of arrivals, 1 runs, within the bands: p50 0 of 1" in text
 
