@@ -1,8 +1,11 @@
 """What machine a measurement was made on, and what else happened on it meanwhile."""
 
+import math
 import os
 import platform
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,7 +13,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["STEAL_LIMIT", "WAITING_LIMIT", "Disturbance", "Watch", "facts", "wait_for_quiet"]
+__all__ = [
+    "OTHERS_LIMIT",
+    "STEAL_LIMIT",
+    "WAITING_LIMIT",
+    "Disturbance",
+    "Watch",
+    "facts",
+    "wait_for_quiet",
+]
 
 STEAL_LIMIT = 0.02
 """Share of the processors' time that others may take from a virtual machine before what was
@@ -18,6 +29,10 @@ measured on it is not trusted."""
 
 WAITING_LIMIT = 0.25
 """Share of time in which some process may wait for a processor, where nothing of ours computes."""
+
+OTHERS_LIMIT = 0.25
+"""Share of the processors' time that processes may use that are no part of the measurement. They
+slow it even where they keep nobody waiting: caches and halves of processors are shared."""
 
 NOTED_S = 0.5
 """Between two looks at the machine. The kernel counts in hundredths of a second, so what it counts
@@ -48,29 +63,44 @@ class Disturbance:
     waiting : float
         Share of time in which some process had to wait for a processor (pressure stall
         information); NaN where the kernel does not tell.
+    others : float, default NaN
+        Share that processes used which this one has not begun; NaN if that is not known.
     """
 
     steal: float
     busy: float
     waiting: float
+    others: float = math.nan
 
     @property
     def is_quiet(self) -> bool:
         """Whether what was measured meanwhile may be trusted."""
-        return self.steal <= STEAL_LIMIT and not self.waiting > WAITING_LIMIT
+        is_shared = self.waiting > WAITING_LIMIT or self.others > OTHERS_LIMIT
+        return self.steal <= STEAL_LIMIT and not is_shared
 
     def __str__(self) -> str:
+        known = [] if math.isnan(self.others) else [f"{self.others:.0%} by other processes"]
+        busy = ", ".join([f"processors {self.busy:.0%} busy", *known])
         return (
-            f"{self.steal:.1%} of processor time stolen, processors {self.busy:.0%} busy, "
+            f"{self.steal:.1%} of processor time stolen, {busy}, "
             f"somebody waiting for one {self.waiting:.0%} of the time"
         )
 
 
 class Watch:
-    """Looks at the machine when it is made, and again at each `look` and some of the `note`s."""
+    """Looks at the machine when it is made, and again at each `look` and some of the `note`s.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    pids : sequence of int, optional
+        Processes that take part in what is watched beside those that this one has begun. None: some
+        do, and are not known.
+    """
+
+    def __init__(self, pids: Sequence[int] | None = ()) -> None:
         self._looks = [_look()]
+        self._pids = pids
+        self._ours = self._ticks_of_ours()
 
     def note(self) -> None:
         """Look again, if the last look was some time ago."""
@@ -84,11 +114,16 @@ class Watch:
         spent = [now - past for now, past in zip(ticks, before, strict=True)]
         total = max(1, sum(spent))
         idle = spent[3] + spent[4]
+        ours = self._ticks_of_ours() - self._ours
         return Disturbance(
             steal=spent[7] / total,
             busy=1.0 - idle / total,
             waiting=(stalled - earlier) / max(1e-9, when - then),
+            others=float(np.maximum(0.0, sum(spent[:3]) - ours) / total),
         )
+
+    def _ticks_of_ours(self) -> float:
+        return math.nan if self._pids is None else _ticks_of({os.getpid(), *self._pids})
 
     def theft(self, times: np.ndarray) -> np.ndarray:
         """Return how likely it was, at some times, that a processor was away.
@@ -128,6 +163,30 @@ def _look() -> tuple[float, list[int], float]:
     except OSError:
         stalled = float("nan")
     return time.monotonic(), ticks, stalled
+
+
+def _ticks_of(pids: set[int]) -> float:
+    """Return the ticks that these processes and all that they have begun have computed.
+
+    Those that have ended, and been waited for, are in their parents' figures (proc(5),
+    /proc/pid/stat).
+    """
+    ticks: dict[int, int] = {}
+    children: dict[int, list[int]] = defaultdict(list)
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The second word is a name in brackets, in which anything may be.
+            words = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        pid = int(path.parent.name)
+        children[int(words[1])].append(pid)
+        ticks[pid] = sum(map(int, words[11:15]))
+    found, new = set[int](), pids
+    while new:
+        found |= new
+        new = {child for pid in new for child in children[pid]} - found
+    return float(sum(ticks.get(pid, 0) for pid in found))
 
 
 def _cpu() -> str:

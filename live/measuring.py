@@ -189,7 +189,7 @@ def measure_against(
         workload, address, client, path=path, key_from=key_from,
         jitter_seed=plan.patience.jitter_seed, keep_alive=keep_alive, grace_s=grace_s,
     )  # fmt: skip
-    seen, weather = _watched(task, processes, progress)
+    seen, weather = _watched(task, processes, progress, pids=pids or None)
     order = tuple(pids) or _appearing(seen)
     record = record_of_client(seen, order, plan.copies)
     return MeasuredRun(
@@ -310,9 +310,13 @@ def _watched(
     processes: int | None,
     progress: Progress,
     started: Callable[[float], None] = lambda _: None,
+    pids: Sequence[int] | None = (),
 ) -> tuple[Replay, tuple[Disturbance, np.ndarray]]:
-    """Send the requests; return what the clients saw, and what else the machine did meanwhile."""
-    watch = Watch()
+    """Send the requests; return what the clients saw, and what else the machine did meanwhile.
+
+    `pids` are of a server that this process has not begun, None if they are not known.
+    """
+    watch = Watch(pids)
 
     def look_and_say(done: int) -> None:
         watch.note()

@@ -261,6 +261,7 @@ def test_an_experiment_that_was_disturbed_is_repeated(seen, made):
 def test_a_calibration_says_whether_it_ever_was_quiet(monkeypatch, allowed):
     monkeypatch.setattr("live.machine.STEAL_LIMIT", allowed)
     monkeypatch.setattr("live.machine.WAITING_LIMIT", 2.0)
+    monkeypatch.setattr("live.machine.OTHERS_LIMIT", 2.0)
     monkeypatch.setattr("live.experiments.common.ATTEMPTS", 1)
     costs = calibrate(0.5, "shared")
     assert costs.is_quiet == (allowed > 0)

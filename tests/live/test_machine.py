@@ -1,10 +1,19 @@
 """Knowing whether the machine is ours alone."""
 
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
 from live import machine
 from live.machine import Disturbance, wait_for_quiet
+
+HOG = "while True: pass"
 
 
 class Clock:
@@ -68,8 +77,53 @@ def test_theft_is_what_was_stolen_of_what_was_not_used(monkeypatch):
     assert machine.Watch().theft(times) == pytest.approx(np.zeros(6))
 
 
-def test_stealing_and_waiting_are_no_quiet():
+def test_who_else_computes_is_told_from_who_takes_part():
+    hog = subprocess.Popen([sys.executable, "-c", HOG])
+    try:
+        mine, all_known, unknown = machine.Watch(), machine.Watch([hog.pid]), machine.Watch(None)
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            time.sleep(0.1)
+        shares = [watch.look().others for watch in (mine, all_known, unknown)]
+    finally:
+        hog.kill()
+        hog.wait()
+    assert shares[0] == pytest.approx(shares[1], abs=0.02)  # it is a child of ours
+    assert math.isnan(shares[2])
+
+
+def test_a_process_that_somebody_else_has_begun_is_no_part_of_it():
+    """Made by a shell that ends: so it is init's child, or a subreaper's."""
+    with subprocess.Popen(
+        ["sh", "-c", f"{sys.executable} -c '{HOG}' >/dev/null & echo $!"], stdout=subprocess.PIPE
+    ) as shell:
+        pid = int(shell.stdout.read())
+    try:
+        watch, all_known = machine.Watch(), machine.Watch([pid])
+        computed = cpu_of(pid)
+        while (used := cpu_of(pid) - computed) < 1.0:
+            time.sleep(0.1)
+        mine, known = watch.look(), all_known.look()
+    finally:
+        os.kill(pid, signal.SIGKILL)
+    assert mine.others > known.others
+    seconds = sum(machine._look()[1]) - sum(watch._looks[0][1])  # ticks, of all processors
+    hertz = os.sysconf("SC_CLK_TCK")
+    assert mine.others - known.others == pytest.approx(used * hertz / seconds, rel=0.2)
+
+
+def cpu_of(pid):
+    """Seconds that a process has computed."""
+    with open(f"/proc/{pid}/stat") as file:
+        words = file.read().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_stealing_waiting_and_others_are_no_quiet():
     assert Disturbance(0.01, 0.3, 0.1).is_quiet
     assert Disturbance(0.01, 0.3, float("nan")).is_quiet  # the kernel does not tell
     assert not Disturbance(0.03, 0.3, 0.1).is_quiet
     assert not Disturbance(0.0, 0.3, 0.3).is_quiet
+    assert Disturbance(0.0, 0.9, 0.1, 0.2).is_quiet  # what we do ourselves is no disturbance
+    assert not Disturbance(0.0, 0.9, 0.1, 0.4).is_quiet
+    assert "40% by other processes" in str(Disturbance(0.0, 0.9, 0.1, 0.4))
