@@ -5,7 +5,7 @@ import resource
 import select
 import socket
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -15,9 +15,10 @@ from live.connection import Connection, refusal
 __all__ = ["Front"]
 
 LINGER_S = 2.0  # a refused client has so long to read its answer before the socket closes
-# Connections accepted a turn, and seconds that it may take: workers' reports, and what has been
-# decided, wait for the end of the turn, and a policy may take long over each.
-ACCEPTS, ACCEPTING_S = 64, 0.001
+ACCEPTS = 64  # connections accepted a turn
+# Seconds that their first reading may take: workers' reports, and what has been decided, wait for
+# the end of the turn, and a policy may take long over each.
+READING_S = 0.001
 RESERVE = 128  # descriptors that are not for clients: channels, pidfds, files
 READ = 65_536
 LARGEST_TASK = 1 << 24  # bytes of a request that is sent as a message
@@ -47,6 +48,8 @@ class Front:
         Gets each connection whose request is here; to be set before `resume`.
     is_closed : bool
         No more connections are accepted here.
+    fresh : deque of Connection
+        Accepted, and not read yet: `read_fresh` is due.
     """
 
     arrive: Callable[[Connection], None]
@@ -76,7 +79,8 @@ class Front:
         # Both in order of their deadlines, because dicts keep the order of insertion.
         self.reading: dict[int, Connection] = {}
         self.lingering: dict[int, Connection] = {}
-        self.latest: Connection | None = None  # who was accepted last
+        self.fresh: deque[Connection] = deque()
+        self.latest: Connection | None = None  # whose first reading was last
         self.is_accepting = False
         self._family, self._type = int(listener.family), int(listener.type)
 
@@ -101,17 +105,19 @@ class Front:
         while self.is_accepting and self._accept():
             pass
         self.pause()
+        while self.fresh:
+            self.read_fresh()
         self.is_closed = True
         self.listener.close()
         for connection in [c for c in self.reading.values() if not c.data]:
             self.close(connection)
 
     def _ready(self, _: int) -> None:
-        self._accept()
+        if not self.fresh:  # else what was accepted before comes first
+            self._accept()
 
     def _accept(self) -> bool:
         """Accept what has come; return whether there may be more."""
-        until = time.monotonic() + ACCEPTING_S
         for _turn in range(ACCEPTS):
             if self.n_open >= self.most:
                 self.counts["accept_paused"] += 1
@@ -132,18 +138,30 @@ class Front:
             self.serial += 1
             self.counts["accepted"] += 1
             connection = Connection(sock, address[0], self.serial, now)
-            # Epoll may tell of the listener first although the request before is here too: who
-            # has sent first is to be dispatched first.
-            if self.latest is not None and self.latest.serial in self.reading:
-                self._read(self.latest)
-            if not self._read(connection):  # its request comes later
-                connection.deadline = now + self.head_s
-                self.reading[connection.serial] = connection
-                self._watch(connection, self._read)
-            self.latest = connection
-            if now > until:
-                break
+            connection.deadline = now + self.head_s
+            self.reading[self.serial] = connection
+            self.fresh.append(connection)
         return True
+
+    def read_fresh(self) -> None:
+        """Read for the first time what this turn has accepted; watch who has sent nothing yet.
+
+        It is the last thing in a turn, since a client that connects sends a moment later: to look
+        in vain and to watch costs as much as all the rest of its reading.
+        """
+        # Epoll may tell of the listener first although the request before is here too: who
+        # has sent first is to be dispatched first.
+        if self.latest is not None and self.latest.serial in self.reading:
+            self._read(self.latest)
+        until = time.monotonic() + READING_S
+        while self.fresh:
+            connection = self.latest = self.fresh.popleft()
+            if connection.serial not in self.reading:
+                continue  # closed meanwhile
+            if not self._read(connection):  # its request comes later
+                self._watch(connection, self._read)
+            if connection.read > until:
+                break
 
     def expire(self, now: float) -> None:
         """Answer 408 to who is too slow, close what lingers, accept again if there is room."""

@@ -144,10 +144,12 @@ class Master:
             self.next_tick = now + TICK_S
             self._tick(now)
             self.desk.flush()
-        for descriptor, events in self.poller.poll(TICK_S):
+        for descriptor, events in self.poller.poll(0.0 if self.front.fresh else TICK_S):
             handler = self.handlers.get(descriptor)
             if handler is not None:  # else closed by an earlier event of this turn
                 handler(events)
+        if self.front.fresh:
+            self.front.read_fresh()
         self.desk.flush()
 
     def _tick(self, now: float) -> None:
