@@ -135,7 +135,7 @@ class Desk:
         answer = self.dispatch.arrive(self.core, self.policy, now, ticket)
         if answer >= 0:
             self._hand(connection, ticket, answer)
-        else:
+        elif answer != HOLD:
             self._act(ticket, answer, now)
 
     def _act(self, ticket: int, answer: int, now: float) -> None:

@@ -159,7 +159,7 @@ def parse(data: bytes) -> Head | None:
         This can become no request line.
     """
     skipped = 0
-    if data[:1] in (b"\r", b"\n"):
+    if data.startswith((b"\r", b"\n")):
         stripped = data.lstrip(b"\r\n")
         skipped = len(data) - len(stripped)
         data = stripped
@@ -174,22 +174,18 @@ def parse(data: bytes) -> Head | None:
             raise TooLarge
         return None
     raw = data[:end]
-    space = _check_first_line(raw)
-    return Head(raw, raw[:space], size + skipped)
+    method = raw[: max(0, raw.find(b" ", 0, _LONGEST_METHOD + 1))]
+    if method not in _IDEMPOTENT:  # else nothing is wrong with it
+        _check_first_line(raw)
+    return Head(raw, method, size + skipped)
 
 
-def _check_first_line(data: bytes) -> int:
-    """Refuse what begins with no method: a TLS handshake, say, would never end its head.
-
-    Return where the method ends, -1 if a space is still to come.
-    """
+def _check_first_line(data: bytes) -> None:
+    """Refuse what begins with no method: a TLS handshake, say, would never end its head."""
     space = data.find(b" ", 0, _LONGEST_METHOD + 1)
     method = data[: space if space >= 0 else _LONGEST_METHOD + 1]
-    if method not in _IDEMPOTENT and (
-        space == 0 or len(method) > _LONGEST_METHOD or not _TOKEN.issuperset(method)
-    ):
+    if space == 0 or len(method) > _LONGEST_METHOD or not _TOKEN.issuperset(method):
         raise Malformed
-    return space
 
 
 def key_source(source: str) -> KeyOf:

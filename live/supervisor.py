@@ -5,6 +5,7 @@ business, told through `Owner`.
 """
 
 import contextlib
+import functools
 import math
 import mmap
 import os
@@ -170,7 +171,7 @@ class Supervisor:
         w.leave_by = math.inf
         w.health = Health()
         self._watch(w.pidfd, select.EPOLLIN, lambda _: self.reap_worker(w))
-        self._watch(to_read, select.EPOLLIN, lambda _: self._talk(w))
+        self._watch(to_read, select.EPOLLIN, functools.partial(self._talk, w, w.reports))
         self.owner.log("spawned", worker=w.index, pid=pid)
 
     def reap_worker(self, w: Worker) -> None:
@@ -179,7 +180,7 @@ class Supervisor:
         assert w.reports is not None
         now = time.monotonic()
         with contextlib.suppress(BlockingIOError):  # its child may still hold the other end
-            while self._listen(w):  # what it said before it died still holds
+            while self._listen(w, w.reports):  # what it said before it died still holds
                 pass
         _, status = os.waitpid(w.pid, 0)
         if w.is_full:
@@ -337,14 +338,13 @@ class Supervisor:
         w.is_full = True
         self._watch(end, select.EPOLLOUT, has_room)
 
-    def _talk(self, w: Worker) -> None:
-        if w.is_alive and w.reports is not None and not self._listen(w):
-            self.poller.modify(w.reports.to_read, 0)  # its end; the pidfd follows
+    def _talk(self, w: Worker, reports: channel.Reports, _: int) -> None:
+        if not self._listen(w, reports):
+            self.poller.modify(reports.to_read, 0)  # its end; the pidfd follows
 
-    def _listen(self, w: Worker) -> bool:
+    def _listen(self, w: Worker, reports: channel.Reports) -> bool:
         """Take what a worker has written; say whether there may be more."""
-        assert w.reports is not None
-        messages = w.reports.receive()
+        messages = reports.receive()
         if messages is None:
             return False
         for message in messages:
