@@ -19,7 +19,7 @@ import numpy as np
 
 from lbsim import dispatch
 from lbsim.checked import fresh
-from lbsim.dispatch import Core, Requests, transitions
+from lbsim.dispatch import NONE, Core, Requests, held, sight, transitions
 from lbsim.dispatch.core import N_UP
 from lbsim.policy import ClusterView, Policy, Request
 
@@ -118,19 +118,43 @@ def _asked(core: Core, now: float, ticket: int) -> Request:
     return tuple.__new__(Request, fields)
 
 
+def _changed(core: Core, _now: float, worker: int, change: int) -> None:
+    """Do what `lbsim.dispatch.sight.change_load` does: load information is never old here."""
+    core.in_flight[worker] += change
+    if core.settings.indexed:
+        sight.reindex(core, worker)
+
+
+def _any_open(core: Core, policy: Policy, request: Request) -> int:
+    """Find what `lbsim.dispatch` does, and look at no worker while each has all it may have.
+
+    That is so whenever requests wait for want of workers, and to compare two lists is quick.
+    """
+    if core.in_flight == core.slots:
+        return NONE
+    return transitions._any_open(core, policy, request)
+
+
+_INSTEAD = {
+    "view": _shown, "request_of": _asked, "change_load": _changed, "_any_open": _any_open
+}  # fmt: skip
+
+
 def _showing() -> ModuleType:
-    """Return `lbsim.dispatch` with transitions that call `_shown` and `_asked`."""
-    functions: dict[str, Any] = {**vars(transitions), "view": _shown, "request_of": _asked}
-    for name, function in vars(transitions).items():
-        if isinstance(function, FunctionType) and function.__module__ == transitions.__name__:
-            functions[name] = FunctionType(
-                function.__code__, functions, name, function.__defaults__
-            )
-    module = ModuleType(dispatch.__name__)
-    vars(module).update(
+    """Return `lbsim.dispatch` with transitions that call what is quicker here."""
+    functions: dict[str, Any] = {**vars(held), **vars(transitions), **_INSTEAD}
+    for module in (held, transitions):
+        for name, function in vars(module).items():
+            is_own = isinstance(function, FunctionType) and function.__module__ == module.__name__
+            if is_own and name not in _INSTEAD:
+                functions[name] = FunctionType(
+                    function.__code__, functions, name, function.__defaults__
+                )
+    showing = ModuleType(dispatch.__name__)
+    vars(showing).update(
         {name: functions.get(name, vars(dispatch)[name]) for name in dispatch.__all__}
     )
-    return module
+    return showing
 
 
 _SHOWING = _showing()
