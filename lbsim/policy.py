@@ -115,15 +115,20 @@ def least_loaded(cluster: ClusterView, start: int) -> int:
     n = len(cluster.in_flight)
     if len(cluster.index) > 0:
         return _search(cluster.index, start % n)
+    start = start % n
+    in_flight = cluster.in_flight
     best = -1
     wrapped = -1  # least loaded among those before `start`
     for worker in cluster.up:
-        if worker < start % n:
-            if wrapped < 0 or cluster.in_flight[worker] < cluster.in_flight[wrapped]:
+        load = in_flight[worker]
+        if worker < start:
+            if wrapped < 0 or load < in_flight[wrapped]:
                 wrapped = worker
-        elif best < 0 or cluster.in_flight[worker] < cluster.in_flight[best]:
+        elif best < 0 or load < in_flight[best]:
             best = worker
-    if best < 0 or (wrapped >= 0 and cluster.in_flight[wrapped] < cluster.in_flight[best]):
+            if load == 0:
+                return best
+    if best < 0 or (wrapped >= 0 and in_flight[wrapped] < in_flight[best]):
         return wrapped
     return best
 

@@ -52,19 +52,24 @@ class LeastLoaded(Policy):
 
     def choose(self, request: Request, cluster: ClusterView) -> int:
         """Return the worker with the least load."""
-        n = len(cluster.in_flight)
+        in_flight, share, factor, is_told = (
+            cluster.in_flight, self.share, self.factor, self.is_told
+        )  # fmt: skip
+        n = len(in_flight)
+        after = self.last + 1
         best = -1
         least = math.inf
         nearest = n
         for worker in cluster.up:
-            if not self.is_told:  # else nobody asks what would be seen
-                self.look(worker, cluster.in_flight[worker] > 0, request.time)
-            load = cluster.in_flight[worker] + self.factor * self.share[worker]
-            distance = (worker - self.last - 1) % n
-            if load < least or (load == least and distance < nearest):
-                best = worker
-                least = load
-                nearest = distance
+            if not is_told:  # else nobody asks what would be seen
+                self.look(worker, in_flight[worker] > 0, request.time)
+            load = in_flight[worker] + factor * share[worker]
+            if load <= least:
+                distance = (worker - after) % n
+                if load < least or distance < nearest:
+                    best = worker
+                    least = load
+                    nearest = distance
         self.has_work[best] = True
         self.last = best
         return best

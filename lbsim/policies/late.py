@@ -1,7 +1,7 @@
 """Late binding: hold a request until a worker is free for it."""
 
 from lbsim.errors import InputError
-from lbsim.policy import HOLD, ClusterView, Policy, Request
+from lbsim.policy import HOLD, UNLIMITED, ClusterView, Policy, Request
 
 __all__ = ["BoundedQueue", "CentralQueue"]
 
@@ -87,14 +87,17 @@ class BoundedQueue(Policy):
 
     def choose(self, request: Request, cluster: ClusterView) -> int:
         """Return a least loaded worker that has room, or hold."""
-        n = len(cluster.is_up)
+        is_up, in_flight, slots = cluster.is_up, cluster.in_flight, cluster.slots
+        n = len(is_up)
         best = -1
+        least = UNLIMITED
         for step in range(n):
             worker = (self.next + step) % n
-            if cluster.is_up[worker] and cluster.in_flight[worker] < cluster.slots[worker]:
-                if best < 0 or cluster.in_flight[worker] < cluster.in_flight[best]:
-                    best = worker
-                if cluster.in_flight[worker] == 0:
+            load = in_flight[worker]
+            if load < least and load < slots[worker] and is_up[worker]:
+                best = worker
+                least = load
+                if load == 0:
                     break
         if best < 0:
             return HOLD
