@@ -47,7 +47,7 @@ MODELS = {  # that are to predict what is no policy
 # helped. Where our workers accept for themselves, since their calibrations know an idle worker's
 # waking apart and it is left out of nothing else; to `SCHED_NONE`, since they know it; to others it
 # makes no difference. Node's own further seeds, though they were warmed less.
-REVISION = 17
+REVISION = 18
 SINCE = dict.fromkeys(BLIND, (4, 12)) | dict.fromkeys(AWARE, (9, 12)) | {
     "shared": (17, 17), "reuseport": (14, 14), "Node": (14, 14), "Node SCHED_NONE": (16, 16),
 }  # fmt: skip
