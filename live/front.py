@@ -149,12 +149,12 @@ class Front:
         It is the last thing in a turn, since a client that connects sends a moment later: to look
         in vain and to watch costs as much as all the rest of its reading.
         """
-        # Epoll may tell of the listener first although the request before is here too: who
-        # has sent first is to be dispatched first.
-        if self.latest is not None and self.latest.serial in self.reading:
-            self._read(self.latest)
         until = time.monotonic() + READING_S
         while self.fresh:
+            # Epoll may tell of the listener first although the request before is here too, or that
+            # came a moment after we looked: who has sent first is to be dispatched first.
+            if self.latest is not None and self.latest.serial in self.reading:
+                self._read(self.latest)
             connection = self.latest = self.fresh.popleft()
             if connection.serial not in self.reading:
                 continue  # closed meanwhile
