@@ -121,8 +121,7 @@ def _asked(core: Core, now: float, ticket: int) -> Request:
 def _changed(core: Core, _now: float, worker: int, change: int) -> None:
     """Do what `lbsim.dispatch.sight.change_load` does: load information is never old here."""
     core.in_flight[worker] += change
-    if core.settings.indexed:
-        sight.reindex(core, worker)
+    sight.reindex(core, worker)
 
 
 def _any_open(core: Core, policy: Policy, request: Request) -> int:
