@@ -11,13 +11,13 @@ import json
 import os
 import time
 import urllib.request
-from pathlib import Path
 from urllib.parse import parse_qs
 
 import numpy as np
 
 from lbsim import Cluster, policies
 from live import ipc
+from live.machine import processor_time
 from live.measuring import server
 
 SIZES = (64, 1024, 8 * 1024, 64 * 1024, 128 * 1024)  # bytes
@@ -103,11 +103,6 @@ def ask(address: tuple[str, int], query: str) -> list[float]:
     url = f"http://{address[0]}:{address[1]}/run{query}"
     with urllib.request.urlopen(url, timeout=300) as answer:
         return json.load(answer)
-
-
-def processor_time(pid: int) -> float:
-    """Return the seconds that a process has been on a processor."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) * 1e-9
 
 
 if __name__ == "__main__":

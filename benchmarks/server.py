@@ -27,6 +27,7 @@ from pathlib import Path
 from harness import Line, table
 
 from lbsim import policies
+from live.machine import processor_time
 from live.top import fetch
 
 ROOT = str(Path(__file__).resolve().parents[1])
@@ -234,14 +235,9 @@ def cpu(options: argparse.Namespace) -> list[Line]:
 
 def _cpu_each(port: int, pid: int, seconds: float) -> float:
     """Return a master's processor time for each connection under a load, in seconds."""
-    before = _cpu_of(pid)
+    before = processor_time(pid)
     rate = wrk(port, seconds, *CLOSE)
-    return (_cpu_of(pid) - before) / (rate * seconds)
-
-
-def _cpu_of(pid: int) -> float:
-    """Return the processor time of a process, in seconds, to the nanosecond."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    return (processor_time(pid) - before) / (rate * seconds)
 
 
 def latency(options: argparse.Namespace) -> list[Line]:

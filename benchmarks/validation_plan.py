@@ -46,7 +46,8 @@ MODELS = {  # that are to predict what is no policy
 # the others, though what of a calibration was disturbed was not repeated, or not kept whether that
 # helped. Where our workers accept for themselves, since their calibrations know an idle worker's
 # waking apart and it is left out of nothing else; to `SCHED_NONE`, since they know it; to others it
-# makes no difference. Node's own further seeds, though they were warmed less.
+# makes no difference. Node's own further seeds, though they were warmed less. Since 18 it is known
+# what other processes computed meanwhile.
 REVISION = 18
 SINCE = dict.fromkeys(BLIND, (4, 12)) | dict.fromkeys(AWARE, (9, 12)) | {
     "shared": (17, 17), "reuseport": (14, 14), "Node": (14, 14), "Node SCHED_NONE": (16, 16),

@@ -20,6 +20,7 @@ __all__ = [
     "Disturbance",
     "Watch",
     "facts",
+    "processor_time",
     "wait_for_quiet",
 ]
 
@@ -163,6 +164,11 @@ def _look() -> tuple[float, list[int], float]:
     except OSError:
         stalled = float("nan")
     return time.monotonic(), ticks, stalled
+
+
+def processor_time(pid: int) -> float:
+    """Return the seconds that a process has been on a processor, to the nanosecond."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) * 1e-9
 
 
 def _ticks_of(pids: set[int]) -> float:

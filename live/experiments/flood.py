@@ -1,6 +1,5 @@
 """The processor time of a master that is never woken for a single request."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ from lbsim import policies
 from lbsim.cluster import Cluster
 from lbsim.workload import Workload
 from live.client import Task, replay
+from live.machine import processor_time
 from live.measuring import server
 
 __all__ = ["Master", "busy_master", "flood_of", "master_time"]
@@ -61,11 +61,6 @@ def flood_of(seconds: float, payload: float) -> Workload:
 
 def master_time(flood: Workload, address: tuple[str, int], pid: int) -> tuple[float, float]:
     """Return a master's processor time a request, and when the flood began."""
-    before = _processor_time(pid)
+    before = processor_time(pid)
     seen = replay(Task.of(flood, address))
-    return (_processor_time(pid) - before) / len(flood), seen.start
-
-
-def _processor_time(pid: int) -> float:
-    """Return the seconds that a process has been on a processor, to the nanosecond."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[0]) * 1e-9
+    return (processor_time(pid) - before) / len(flood), seen.start

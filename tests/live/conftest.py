@@ -31,6 +31,12 @@ def is_alive(pid):
     return state not in "ZX"
 
 
+def children(pid):
+    """The processes that a process has begun, in whichever of its threads, and not waited for."""
+    files = Path(f"/proc/{pid}/task").glob("*/children")
+    return {int(child) for file in files for child in file.read_text().split()}
+
+
 class Live:
     """A master in its own process, watched through its log."""
 

@@ -6,12 +6,11 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import eventually, is_alive
+from conftest import children, eventually, is_alive
 from scipy.stats import kstest
 
 from lbsim import Cluster
@@ -137,11 +136,6 @@ def test_of_too_few_costs_nothing_is_known():
     assert few.unsure(1e-3) == 0
     more = replace(few, cost=np.array([1e-3, 1e-3, 3e-3, 3e-3]))
     assert more.unsure(1e-3) == pytest.approx(1.0)
-
-
-def children(pid: int) -> set[int]:
-    files = Path(f"/proc/{pid}/task").glob("*/children")
-    return {int(child) for file in files for child in file.read_text().split()}
 
 
 def test_all_of_a_herd_look_and_nobody_stays():

@@ -100,8 +100,8 @@ def test_a_process_that_somebody_else_has_begun_is_no_part_of_it():
         pid = int(shell.stdout.read())
     try:
         watch, all_known = machine.Watch(), machine.Watch([pid])
-        computed = cpu_of(pid)
-        while (used := cpu_of(pid) - computed) < 1.0:
+        computed = machine.processor_time(pid)
+        while (used := machine.processor_time(pid) - computed) < 1.0:
             time.sleep(0.1)
         mine, known = watch.look(), all_known.look()
     finally:
@@ -110,13 +110,6 @@ def test_a_process_that_somebody_else_has_begun_is_no_part_of_it():
     seconds = sum(machine._look()[1]) - sum(watch._looks[0][1])  # ticks, of all processors
     hertz = os.sysconf("SC_CLK_TCK")
     assert mine.others - known.others == pytest.approx(used * hertz / seconds, rel=0.2)
-
-
-def cpu_of(pid):
-    """Seconds that a process has computed."""
-    with open(f"/proc/{pid}/stat") as file:
-        words = file.read().rpartition(")")[2].split()
-    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_stealing_waiting_and_others_are_no_quiet():

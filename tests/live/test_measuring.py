@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from conftest import eventually, is_alive
+from conftest import children, eventually, is_alive
 from nbclient import NotebookClient
 
 import live
@@ -403,5 +403,4 @@ def test_who_is_killed_while_measuring_leaves_nobody_behind():
 
 def descendants(pid: int) -> list[int]:
     """Return the processes that a process has started, and those that they have."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [found for child in map(int, children) for found in (child, *descendants(child))]
+    return [found for child in children(pid) for found in (child, *descendants(child))]

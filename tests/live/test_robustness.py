@@ -9,10 +9,9 @@ import socket
 import struct
 import threading
 import time
-from pathlib import Path
 
 import pytest
-from conftest import Load, counts_of, eventually, read_all, status_of
+from conftest import Load, children, counts_of, eventually, read_all, status_of
 
 LAB = ("live.apps:app", "--workers")
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
@@ -24,10 +23,6 @@ def request(target="/work", extra=""):
 
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def children(pid):
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGTERM, signal.SIGABRT])
