@@ -62,6 +62,9 @@ WAKES = 2
 """Who must wake for a request on its way to a worker (client, master) and for its answer (worker,
 client)."""
 
+SETTLED = 10
+"""Slices after which a processor is as likely to be away as at any time."""
+
 LOADING_S, COMPILING_S = 2.0, 20.0
 """About how long it takes to load the compiled engine, and to compile a policy for it."""
 
@@ -221,16 +224,18 @@ class Calibration(Costs):
         before = level * spread.draw(spread.at_rate(self.before, rate), rng, n)
         overrun = level * spread.draw(overruns, rng, n, self.bunched.get(regime, ALONE))
         rest = level * spread.draw(spread.at_rate(self.rest, rate), rng, n)
+        rows = workload.columns
         # The way to the worker; the end of its work, of which the client hears later too; and the
         # way back, on which only the client must still wake.
-        on_its_way, at_work, on_its_way_back = (
-            np.zeros(n) if theft is None else _stolen(theft, wakes, rng)
-            for wakes in (WAKES, 1, WAKES - 1)
-        )
+        on_its_way, at_work, on_its_way_back = np.zeros(n), np.zeros(n), np.zeros(n)
+        if theft is not None:
+            way_in = 1.0 - (1.0 - theft) ** WAKES
+            is_closed = workload.client.max() >= 0  # when they come, only the simulation says
+            on_its_way = _stolen(way_in, rng) if is_closed else _held_up(rows.arrival, way_in, rng)
+            at_work, on_its_way_back = _stolen(theft, rng), _stolen(theft, rng)
         asleep = self._asleep(cluster, rate, level * np.ones(n), rng)
         before = np.maximum(0.0, before + asleep) + on_its_way
         rest = rest + on_its_way_back
-        rows = workload.columns
         # The cluster has one figure for what to take a request costs. Turns are for several.
         taken = (level - usual) * costly.accept_s / usual
         mean = usual * spread.mean(overruns)
@@ -342,13 +347,45 @@ class Calibration(Costs):
         return Prediction(latency[:made], worker[:made])
 
 
-def _stolen(theft: np.ndarray, wakes: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw for how long each request's processors are away when somebody is to wake for it.
+def _stolen(theft: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw for how long each request's processor is away when somebody is to wake for it.
 
     The rest of a slice is as long as a whole one, since they are exponential.
     """
-    is_away = rng.random(len(theft)) < 1.0 - (1.0 - theft) ** wakes
+    is_away = rng.random(len(theft)) < theft
     return np.where(is_away, rng.exponential(SLICE_S, len(theft)), 0.0)
+
+
+def _held_up(times: np.ndarray, theft: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw for how long processors are away for requests that overtake each other nowhere.
+
+    What holds up one holds up all that come meanwhile, until it is over, and no longer. Were each
+    request's wait drawn by itself, those behind would wait for what is theirs and for what is not:
+    at 800 requests a second three times as long.
+
+    Slices begin at random and may overlap. So that there is one for a share `theft` of the time,
+    -log(1 - theft) begin in the time that one lasts: an M/M/infinity queue with somebody in it.
+
+    Parameters
+    ----------
+    times : ndarray of float64, shape (n,)
+        Ascending, in seconds.
+    theft : ndarray of float64, shape (n,)
+        How likely it is at each of them that something is away.
+    """
+    since = times[0] - SETTLED * SLICE_S
+    rates = -np.log1p(-np.minimum(theft, 1.0 - 1e-9)) / SLICE_S
+    begun = np.append(0.0, np.cumsum(rates * np.diff(times, prepend=since)))
+    orders = np.sort(rng.uniform(0.0, begun[-1], rng.poisson(begun[-1])))
+    if len(orders) == 0:
+        return np.zeros(len(times))
+    begins = np.interp(orders, begun, np.append(since, times))
+    ends = np.maximum.accumulate(begins + rng.exponential(SLICE_S, len(begins)))
+    # Where one begins before those before it have ended, nothing moves until it has ended too.
+    lasts = np.flatnonzero(np.append(begins[1:] > ends[:-1], True))
+    over = ends[lasts][np.searchsorted(lasts, np.arange(len(ends)))]
+    latest = np.searchsorted(begins, times, "right") - 1
+    return np.where(latest >= 0, np.maximum(0.0, over[latest] - times), 0.0)
 
 
 def _engine(
