@@ -370,6 +370,17 @@ def test_no_processor_is_stolen_before_the_hypervisor_takes_one():
     assert not _held_up(times, 0.0 * theft, np.random.default_rng(3)).any()
 
 
+def test_clients_of_a_closed_loop_wait_for_stolen_processors_as_often():
+    n = 40_000
+    workload = Workload.synthetic(
+        n, arrivals=ClosedLoop(1, Deterministic(1.0)), service=Deterministic(0.01), seed=1
+    )
+    cluster = Cluster(2, discipline="event_loop")
+    late = NOTHING.predict(workload, policies.RoundRobin(), cluster, theft=np.full(n, 0.05))
+    expected = SLICE_S * 2 * WAKES * 0.05
+    assert late.latency[0].mean() - 0.01 == pytest.approx(expected, rel=0.1)
+
+
 def test_what_is_stolen_from_a_worker_delays_those_behind_too():
     cluster = Cluster(1, discipline="event_loop")
     workload = Workload.from_arrays([0.0, 0.05], [0.1, 0.1])
