@@ -146,7 +146,7 @@ class Front:
     def read_fresh(self) -> None:
         """Read for the first time what this turn has accepted; watch who has sent nothing yet.
 
-        It is the last thing in a turn, since a client that connects sends a moment later: to look
+        Nothing in a turn comes later, since a client that connects sends a moment after: to look
         in vain and to watch costs as much as all the rest of its reading.
         """
         until = time.monotonic() + READING_S

@@ -7,6 +7,7 @@ head that cannot come, and never stumble over one.
 
 import functools
 import math
+import re
 from collections.abc import Callable
 from urllib.parse import unquote_plus
 
@@ -24,6 +25,8 @@ LARGEST_BODY = 65_536
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"TRACE"})
 _TOKEN = frozenset(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _LONGEST_METHOD = 32
+# Fields that most requests do not have: one search tells.
+_UNUSUAL = re.compile(rb"\n(?:x-|content-length:|transfer-encoding:)", re.IGNORECASE)
 _ADDRESSES = 4096  # whose hashes are remembered
 MOST_PARAMETERS = 64  # of a query that are looked at
 
@@ -56,23 +59,33 @@ class Head:
 
     def __init__(self, raw: bytes, method: bytes, size: int) -> None:
         self._raw = raw
-        self._lower = lower = raw.lower()
+        self._lower: bytes | None = None
         self._query: dict[bytes, bytes] | None = None
         self.method = method
         self.size = size
         self.total = size
-        self._has_x = b"\nx-" in lower
-        self.is_plain = not self._has_x and b"?" not in raw
-        # Almost no request has a body: one search each tells.
-        if b"\ncontent-length:" in lower or b"\ntransfer-encoding:" in lower:
-            length = self.field(b"content-length") or "0"
-            known = (
-                self.field(b"transfer-encoding") is None
-                and length.isascii()
-                and length.isdecimal()
-                and len(length) < 16
-            )
-            self.total = size + int(length) if known else -1
+        self._has_x = False
+        if _UNUSUAL.search(raw) is not None:
+            self._has_x = self._find(b"x-") >= 0
+            self.total = self._whole()
+        self.is_plain = not self._has_x and raw.find(b"?") < 0
+
+    def _whole(self) -> int:
+        """Return `total`."""
+        length = self.field(b"content-length") or "0"
+        known = (
+            self.field(b"transfer-encoding") is None
+            and length.isascii()
+            and length.isdecimal()
+            and len(length) < 16
+        )
+        return self.size + int(length) if known else -1
+
+    def _find(self, beginning: bytes) -> int:
+        """Return where the first line that begins so (in lower case) does, -1 if none does."""
+        if self._lower is None:
+            self._lower = self._raw.lower()
+        return self._lower.find(b"\n" + beginning)
 
     @property
     def idempotent(self) -> bool:
@@ -82,11 +95,11 @@ class Head:
     @property
     def expects(self) -> bool:
         """Whether the client waits for a 100 Continue before it sends the body."""
-        return b"\nexpect:" in self._lower
+        return self._find(b"expect:") >= 0
 
     def field(self, name: bytes) -> str | None:
         """Return the value of a header field (`name` in lower case), None if it is absent."""
-        start = self._lower.find(b"\n" + name + b":")
+        start = self._find(name + b":")
         if start < 0:
             return None
         start += len(name) + 2
@@ -159,7 +172,7 @@ def parse(data: bytes) -> Head | None:
         This can become no request line.
     """
     skipped = 0
-    if data.startswith((b"\r", b"\n")):
+    if data[:1] in (b"\r", b"\n"):
         stripped = data.lstrip(b"\r\n")
         skipped = len(data) - len(stripped)
         data = stripped

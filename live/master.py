@@ -148,9 +148,10 @@ class Master:
             handler = self.handlers.get(descriptor)
             if handler is not None:  # else closed by an earlier event of this turn
                 handler(events)
+        self.desk.flush()
         if self.front.fresh:
             self.front.read_fresh()
-        self.desk.flush()
+            self.desk.flush()
 
     def _tick(self, now: float) -> None:
         """Do what need not be done at once."""
