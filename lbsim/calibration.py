@@ -37,11 +37,12 @@ from lbsim.engines.plan import make_plan
 from lbsim.policy import Policy
 from lbsim.prediction import Prediction
 from lbsim.simulate import simulate
+from lbsim.theft import WAKES, apart, together
 
 if TYPE_CHECKING:
     from lbsim.workload import Workload
 
-__all__ = ["PACED", "SLICE_S", "WAKES", "Calibration", "paces_of", "regime_of"]
+__all__ = ["PACED", "Calibration", "paces_of", "regime_of"]
 
 FEWEST = 40
 """Replays that are made however long they take: fewer have no 95 % interval."""
@@ -52,18 +53,6 @@ PACED = 250
 PACES = (0.6, 1.6)
 """Beyond these something else than a slow machine held the load generator up: who took its
 processor did not take the workers'."""
-
-SLICE_S = 3e-3
-"""How long a processor that a hypervisor has given to somebody else is away on the average: what
-Linux gives a process at once where there are many processors (kernel/sched/fair.c, base slice: 0.75
-ms times 1 + log2 of the processors, of which it counts up to 8)."""
-
-WAKES = 2
-"""Who must wake for a request on its way to a worker (client, master) and for its answer (worker,
-client)."""
-
-SETTLED = 10
-"""Slices after which a processor is as likely to be away as at any time."""
 
 LOADING_S, COMPILING_S = 2.0, 20.0
 """About how long it takes to load the compiled engine, and to compile a policy for it."""
@@ -173,7 +162,7 @@ class Calibration(Costs):
         if not self.making:
             return np.ones(len(making))
         usual = spread.value_at_rate(self.making, _rate(workload, cluster))
-        parts = 1 if workload.client.max() >= 0 else max(1, len(making) // PACED)
+        parts = 1 if workload.is_closed else max(1, len(making) // PACED)
         return paces_of(making, usual, parts)
 
     def perturb(
@@ -230,9 +219,11 @@ class Calibration(Costs):
         on_its_way, at_work, on_its_way_back = np.zeros(n), np.zeros(n), np.zeros(n)
         if theft is not None:
             way_in = 1.0 - (1.0 - theft) ** WAKES
-            is_closed = workload.client.max() >= 0  # when they come, only the simulation says
-            on_its_way = _stolen(way_in, rng) if is_closed else _held_up(rows.arrival, way_in, rng)
-            at_work, on_its_way_back = _stolen(theft, rng), _stolen(theft, rng)
+            if workload.is_closed:  # when they come, only the simulation says
+                on_its_way = apart(way_in, rng)
+            else:
+                on_its_way = together(rows.arrival, way_in, rng)
+            at_work, on_its_way_back = apart(theft, rng), apart(theft, rng)
         asleep = self._asleep(cluster, rate, level * np.ones(n), rng)
         before = np.maximum(0.0, before + asleep) + on_its_way
         rest = rest + on_its_way_back
@@ -244,7 +235,7 @@ class Calibration(Costs):
         # need not wait for that, but for the rest.
         after = rest - costly.overhead_s - (cpu - rows.cpu - taken)
         rows = rows._replace(cpu=cpu + at_work)
-        if workload.client.max() >= 0:  # a closed loop: who waits longer comes back later
+        if workload.is_closed:  # who waits longer comes back later
             rows = rows._replace(think=np.maximum(0.0, rows.think + before + after))
             return replace(workload, recipe=None, rows=rows), costly, before + after
         arrival = np.maximum.accumulate(rows.arrival + before)
@@ -347,47 +338,6 @@ class Calibration(Costs):
         return Prediction(latency[:made], worker[:made])
 
 
-def _stolen(theft: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw for how long each request's processor is away when somebody is to wake for it.
-
-    The rest of a slice is as long as a whole one, since they are exponential.
-    """
-    is_away = rng.random(len(theft)) < theft
-    return np.where(is_away, rng.exponential(SLICE_S, len(theft)), 0.0)
-
-
-def _held_up(times: np.ndarray, theft: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw for how long processors are away for requests that overtake each other nowhere.
-
-    What holds up one holds up all that come meanwhile, until it is over, and no longer. Were each
-    request's wait drawn by itself, those behind would wait for what is theirs and for what is not:
-    at 800 requests a second three times as long.
-
-    Slices begin at random and may overlap. So that there is one for a share `theft` of the time,
-    -log(1 - theft) begin in the time that one lasts: an M/M/infinity queue with somebody in it.
-
-    Parameters
-    ----------
-    times : ndarray of float64, shape (n,)
-        Ascending, in seconds.
-    theft : ndarray of float64, shape (n,)
-        How likely it is at each of them that something is away.
-    """
-    since = times[0] - SETTLED * SLICE_S
-    rates = -np.log1p(-np.minimum(theft, 1.0 - 1e-9)) / SLICE_S
-    begun = np.append(0.0, np.cumsum(rates * np.diff(times, prepend=since)))
-    orders = np.sort(rng.uniform(0.0, begun[-1], rng.poisson(begun[-1])))
-    if len(orders) == 0:
-        return np.zeros(len(times))
-    begins = np.interp(orders, begun, np.append(since, times))
-    ends = np.maximum.accumulate(begins + rng.exponential(SLICE_S, len(begins)))
-    # Where one begins before those before it have ended, nothing moves until it has ended too.
-    lasts = np.flatnonzero(np.append(begins[1:] > ends[:-1], True))
-    over = ends[lasts][np.searchsorted(lasts, np.arange(len(ends)))]
-    latest = np.searchsorted(begins, times, "right") - 1
-    return np.where(latest >= 0, np.maximum(0.0, over[latest] - times), 0.0)
-
-
 def _engine(
     workload: "Workload",
     policy: Policy,
@@ -416,12 +366,12 @@ def _engine(
 
 def _rate(workload: "Workload", cluster: Cluster) -> float:
     """Return about how many requests a second there will be."""
-    clients = int(workload.client.max()) + 1
-    if clients > 0:
-        # A closed loop: nobody waits, or the workers are the bottleneck (asymptotic bounds;
+    if workload.is_closed:
+        # Nobody waits, or the workers are the bottleneck (asymptotic bounds;
         # Denning and Buzen 1978, "The operational analysis of queueing network models").
         work = float(np.mean(workload.cpu))
         idle = float(np.mean(workload.think)) + work + float(np.mean(workload.wait))
+        clients = int(workload.client.max()) + 1
         rates = [clients / idle if idle > 0 else math.inf]
         rates.append(sum(cluster.speeds) / work if work > 0 else math.inf)
         return min(rates)

@@ -20,7 +20,7 @@ from lbsim import (
     policies,
     simulate,
 )
-from lbsim.calibration import PACES, SLICE_S, WAKES, Calibration, _held_up, regime_of
+from lbsim.calibration import PACES, Calibration, regime_of
 from lbsim.costs import REGIMES
 
 COSTS = Calibration(
@@ -324,73 +324,6 @@ def test_costs_follow_how_long_sockets_take_to_make():
     for other, of in ((unknown, making), (costs, np.full(n, np.nan))):
         same = other.predict(workload, policy, cluster, replays=1, making=of).latency[0]
         assert np.array_equal(same, usual)
-
-
-def test_who_wakes_while_a_processor_is_stolen_waits_for_the_rest_of_a_slice():
-    n = 40_000
-    workload = Workload.from_arrays(np.arange(n) * 1.0, np.full(n, 0.01))
-    cluster = Cluster(2, discipline="event_loop")
-    theft = np.where(np.arange(n) < n // 2, 0.0, 0.05)
-
-    def latency(theft: np.ndarray | None) -> np.ndarray:
-        predicted = NOTHING.predict(
-            workload, policies.RoundRobin(), cluster, replays=1, theft=theft, engine="readable"
-        )
-        return predicted.latency[0]
-
-    assert np.array_equal(latency(np.zeros(n)), latency(None))
-    found = latency(theft)
-    assert found[: n // 2] == pytest.approx(0.01)
-    # On the way in, at the end of the work, and on the way back: as often as the calibration, which
-    # takes it off, says that somebody wakes.
-    late = found[n // 2 :] - 0.01
-    assert np.mean(late > 1e-9) == pytest.approx(1.0 - 0.95 ** (2 * WAKES), abs=0.02)
-    expected = SLICE_S * 2 * WAKES * 0.05
-    assert late.mean() == pytest.approx(expected, rel=0.1)
-
-
-@pytest.mark.parametrize("rate", [10.0, 100.0, 10_000.0])
-def test_a_stolen_processor_holds_up_all_that_come_meanwhile_and_no_longer(rate):
-    n = 200_000
-    times = np.random.default_rng(1).exponential(1.0 / rate, n).cumsum()
-    late = _held_up(times, np.full(n, 0.1), np.random.default_rng(2))
-    span = times[-1] * 0.1 / SLICE_S  # slices, of which so many are away
-    assert np.mean(late > 0.0) == pytest.approx(0.1, abs=4 * 0.1 / np.sqrt(min(n * 0.1, span)))
-    assert (np.diff(times + late) >= -1e-9).all()  # nobody overtakes, and nobody is held up by it
-    # The rest of a slice, sometimes with the next one that began meanwhile.
-    assert 0.9 < late[late > 0.0].mean() / SLICE_S < 1.2
-
-
-def test_no_processor_is_stolen_before_the_hypervisor_takes_one():
-    times = np.linspace(0.0, 100.0, 100_001)
-    theft = np.where(times < 50.0, 0.0, 0.3)
-    late = _held_up(times, theft, np.random.default_rng(3))
-    assert not late[times < 49.9].any()
-    assert np.mean(late[times > 50.1] > 0.0) == pytest.approx(0.3, abs=0.03)
-    assert not _held_up(times, 0.0 * theft, np.random.default_rng(3)).any()
-
-
-def test_clients_of_a_closed_loop_wait_for_stolen_processors_as_often():
-    n = 40_000
-    workload = Workload.synthetic(
-        n, arrivals=ClosedLoop(1, Deterministic(1.0)), service=Deterministic(0.01), seed=1
-    )
-    cluster = Cluster(2, discipline="event_loop")
-    late = NOTHING.predict(workload, policies.RoundRobin(), cluster, theft=np.full(n, 0.05))
-    expected = SLICE_S * 2 * WAKES * 0.05
-    assert late.latency[0].mean() - 0.01 == pytest.approx(expected, rel=0.1)
-
-
-def test_what_is_stolen_from_a_worker_delays_those_behind_too():
-    cluster = Cluster(1, discipline="event_loop")
-    workload = Workload.from_arrays([0.0, 0.05], [0.1, 0.1])
-    theft = np.array([0.3, 0.0])
-    late = NOTHING.predict(workload, policies.RoundRobin(), cluster, replays=4000, theft=theft)
-    first, second = (late.latency - [0.1, 0.15]).T
-    assert second.mean() == pytest.approx((WAKES + 1) * 0.3 * SLICE_S, rel=0.15)
-    # Its own client must wake as well, for which nobody else waits.
-    assert (first - second).mean() == pytest.approx(0.3 * SLICE_S, rel=0.15)
-    assert (first - second).min() >= -1e-12
 
 
 def test_of_a_closed_loop_one_pace_is_known():

@@ -83,7 +83,7 @@ def describe(workload: Workload) -> Description:
     Description
     """
     arrival, service = workload.arrival, workload.service
-    if np.isnan(arrival).any():
+    if workload.is_closed:
         raise InputError(
             f"{workload.name}: a closed loop has no arrival times before it is run; describe the "
             "run's latencies instead"

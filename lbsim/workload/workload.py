@@ -359,6 +359,14 @@ class Workload:
         """Closed loop: how long its client thinks before sending it, in seconds."""
         return self.columns.think
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether clients wait for an answer, think, and send the next: a closed loop."""
+        if self.rows is None:
+            assert self.recipe is not None
+            return isinstance(self.recipe.arrivals, ClosedLoop)
+        return len(self) > 0 and bool(self.client[0] >= 0)
+
     def __len__(self) -> int:
         if self.recipe is not None:
             return self.recipe.n

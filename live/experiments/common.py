@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lbsim.calibration import SLICE_S
 from lbsim.cluster import Cluster
 from lbsim.engines.record import Handovers
 from lbsim.errors import InputError
 from lbsim.policy import Policy
 from lbsim.spread import mean
+from lbsim.theft import SLICE_S
 from lbsim.workload import Workload
 from live.measured import MeasuredRun
 from live.measuring import measure

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lbsim.calibration import WAKES
+from lbsim.theft import WAKES
 from lbsim.workload import Workload
 from live.experiments.common import (
     COLD,

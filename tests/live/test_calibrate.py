@@ -15,10 +15,11 @@ from scipy.stats import kstest
 
 from lbsim import Cluster
 from lbsim.bunches import ALONE, uniforms
-from lbsim.calibration import SLICE_S, Calibration
+from lbsim.calibration import Calibration
 from lbsim.costs import REGIMES
 from lbsim.errors import InputError
 from lbsim.spread import mean
+from lbsim.theft import SLICE_S
 from live.calibrate import WORKERS, calibrate, calibrate_node
 from live.cli import main
 from live.experiments.busy import Busy, bunched_of, makings_of, overtaking_of
