@@ -59,6 +59,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
             f"  median error of single requests: {np.median(errors):.3f} ms, at most "
             f"{errors.max():.3f} ms; the same worker for {same.min():.3%} or more"
         )
+        lines += _twice(blind, present)
     for title, names in GROUPS.items():
         mine = [row for row in valid if row["policy"] in names]
         lines += ["", *_aware(title, mine)]
@@ -126,6 +127,29 @@ def _held_out(seed: int, rows: list[dict[str, Any]]) -> list[str]:
         where = "within the bands" if is_blind else "inside"
         lines.append(f"  {title}, {len(mine)} runs, {where}: {', '.join(parts)}")
     return lines
+
+
+def _twice(cells: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[str]:
+    """Say how close real runs of the same requests are to each other: no prediction can be closer.
+
+    The last two of each cell that were made while the machine was quiet.
+    """
+    runs = [
+        [row["quantiles"] for row in rows if row["name"] == cell["name"] and row["valid"]][-2:]
+        for cell in cells
+    ]
+    pairs = [pair for pair in runs if len(pair) == 2]
+    if not pairs:
+        return []
+    parts = []
+    for name in QUANTILES:
+        ratios = [last[name]["measured"] / first[name]["measured"] for first, last in pairs]
+        parts.append(f"{name} {np.mean(np.abs(np.array(ratios) - 1) <= BANDS[name]):.1%}")
+    return [
+        f"  {len(pairs)} of these requests were served twice; the second time within these bands "
+        "of the first:",
+        "  " + ", ".join(parts),
+    ]
 
 
 def _repeated(cells: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[str]:

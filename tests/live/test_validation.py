@@ -101,6 +101,17 @@ def test_node_is_held_against_its_own_spread_too():
     assert "times" not in summary([row("shared"), row("shared")])
 
 
+def test_blind_runs_are_held_against_themselves_too():
+    twice = [row("RoundRobin", ratio=ratio) for ratio in (1.5, 1.0, 1.04)]  # the last two count
+    noisy = row("Random", ratio=2.0, valid=False)
+    apart = [row("Random", ratio=1.0), noisy, row("Random", ratio=1.07)]
+    text = summary([*twice, *apart, row("ConsistentHash")])
+    assert "order of arrivals: 3 runs" in text
+    assert "2 of these requests were served twice" in text
+    assert "p50 50.0%, p90 50.0%, p99 50.0%, p99.9 100.0%" in text
+    assert "twice" not in summary([row("Random")])
+
+
 def test_a_bias_is_told():
     rows = [row("NodeCluster", ratio=1.06 + 0.001 * s, seed=s) for s in range(1, 11)]
     assert "(may exceed 5 %)" in summary(rows)
