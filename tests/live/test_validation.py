@@ -70,6 +70,15 @@ def test_the_summary_counts_what_is_valid_and_reports_the_rest():
     assert "overlap, 0 are ranked the other way round" in text
 
 
+def test_a_repeated_run_counts_once():
+    quiet = [row("RoundRobin", ratio=1.3), row("RoundRobin", ratio=1.2)]
+    text = summary([*quiet, row("RoundRobin", ratio=1.5, valid=False)])
+    assert "1 runs of" in text
+    assert "order of arrivals: 1 runs" in text
+    assert "ratio 1.2000 (1.200 to 1.200)" in text
+    assert "order of arrivals: 0 runs" in summary([row("RoundRobin", valid=False)])
+
+
 def test_what_was_held_out_is_told_apart():
     first, second = plan.HELD_OUT
     inside = row("LeastConnections", seed=first)
