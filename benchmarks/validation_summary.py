@@ -1,6 +1,7 @@
 """How the validation matrix's runs (`benchmarks/validation.py`) stand against the marks."""
 
 import math
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ def summary(rows: list[dict[str, Any]]) -> str:
     """Hold the runs against the marks."""
     present = [row for row in rows if is_current(row)]
     # A repeated run counts once, the last one while the machine was quiet; all are in the file.
-    latest = {row["name"]: row for row in sorted(present, key=lambda row: bool(row["valid"]))}
+    latest = {row["name"]: row for row in sorted(present, key=itemgetter("valid"))}
     quiet = [row for row in latest.values() if row["valid"]]
     valid = [row for row in quiet if row["seed"] not in HELD_OUT]
     noisy = len(present) - sum(row["valid"] for row in present)
@@ -130,21 +131,14 @@ def _held_out(seed: int, rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _twice(cells: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[str]:
-    """Say how close real runs of the same requests are to each other: no prediction can be closer.
-
-    The last two of each cell that were made while the machine was quiet.
-    """
-    runs = [
-        [row["quantiles"] for row in rows if row["name"] == cell["name"] and row["valid"]][-2:]
-        for cell in cells
-    ]
-    pairs = [pair for pair in runs if len(pair) == 2]
+    """Say how close the last two quiet real runs of the same requests are to each other."""
+    pairs = [runs[-2:] for runs in _quiet_runs(cells, rows) if len(runs) > 1]
     if not pairs:
         return []
     parts = []
     for name in QUANTILES:
-        ratios = [last[name]["measured"] / first[name]["measured"] for first, last in pairs]
-        parts.append(f"{name} {np.mean(np.abs(np.array(ratios) - 1) <= BANDS[name]):.1%}")
+        ratios = np.array([_measured(last, name) / _measured(first, name) for first, last in pairs])
+        parts.append(f"{name} {np.mean(np.abs(ratios - 1) <= BANDS[name]):.1%}")
     return [
         f"  {len(pairs)} of these requests were served twice; the second time within these bands "
         "of the first:",
@@ -158,27 +152,38 @@ def _repeated(cells: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[s
     All of these that were made while the machine was quiet, of whatever revision: what they were
     predicted with makes no difference to what they measured.
     """
-    runs = {
-        cell["name"]: [row for row in rows if row["name"] == cell["name"] and row["valid"]]
-        for cell in cells
-    }
-    repeated = [cell for cell in cells if len(runs[cell["name"]]) > 1]
+    repeated = [
+        (cell, runs)
+        for cell, runs in zip(cells, _quiet_runs(cells, rows), strict=True)
+        if len(runs) > 1
+    ]
     if not repeated:
         return []
     parts = []
     for name in QUANTILES:
         passed = []
-        for cell in repeated:
+        for cell, runs in repeated:
             of = cell["quantiles"][name]
-            measured = [row["quantiles"][name]["measured"] for row in runs[cell["name"]]]
+            measured = [_measured(run, name) for run in runs]
             passed.append(of["inside"] or min(measured) <= of["simulated"] <= max(measured))
         parts.append(f"{name} {np.mean(passed):.1%}")
-    times = [len(runs[cell["name"]]) for cell in repeated]
+    times = [len(runs) for _, runs in repeated]
     return [
         f"  {len(repeated)} of these requests were served {min(times)} to {max(times)} times; "
         "inside its interval, or the prediction within the range of these:",
         "  " + ", ".join(parts),
     ]
+
+
+def _quiet_runs(
+    cells: list[dict[str, Any]], rows: list[dict[str, Any]]
+) -> list[list[dict[str, Any]]]:
+    """Return each cell's runs that were made while the machine was quiet."""
+    return [[row for row in rows if row["name"] == cell["name"] and row["valid"]] for cell in cells]
+
+
+def _measured(run: dict[str, Any], quantile: str) -> float:
+    return float(run["quantiles"][quantile]["measured"])
 
 
 def _t(n: int) -> float:

@@ -371,8 +371,7 @@ def _rate(workload: "Workload", cluster: Cluster) -> float:
         # Denning and Buzen 1978, "The operational analysis of queueing network models").
         work = float(np.mean(workload.cpu))
         idle = float(np.mean(workload.think)) + work + float(np.mean(workload.wait))
-        clients = int(workload.client.max()) + 1
-        rates = [clients / idle if idle > 0 else math.inf]
+        rates = [workload.n_clients / idle if idle > 0 else math.inf]
         rates.append(sum(cluster.speeds) / work if work > 0 else math.inf)
         return min(rates)
     span = float(workload.arrival[-1] - workload.arrival[0])

@@ -1,6 +1,6 @@
 """What a hypervisor takes away: processors, for a while, from whoever is to wake on them.
 
-The kernel counts how much was taken while a run lasted (`live.machine.Watch.theft`), not when nor
+The kernel counts how much was taken in each half second of a run (`live.machine.Watch.theft`), not
 from whom. So a simulated run draws it: how likely it is that a processor is away is known at each
 time, and how long it stays away is about the time that the host's kernel gives a process at once.
 """

@@ -154,7 +154,8 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
     n = len(workload)
     policy_seed, jitter_seed, *_ = _seeds(seed)
     *_, setup_seed, wake_seed = _seeds((seed, cluster.cost_seed))
-    closed = workload.is_closed
+    clients = workload.n_clients
+    closed = clients > 0
     return Plan(
         n=n,
         copies=client.copies,
@@ -165,7 +166,7 @@ def make_plan(workload: "Workload", cluster: Cluster, client: Client, seed: int)
         payload=workload.payload,
         session=np.empty(0, np.int64),
         n_sessions=0,
-        clients=int(workload.client.max()) + 1 if closed else 0,
+        clients=clients,
         think=workload.think if closed else np.zeros(0),
         requests=Requests(
             key=workload.key,

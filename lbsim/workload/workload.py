@@ -360,12 +360,14 @@ class Workload:
         return self.columns.think
 
     @property
+    def n_clients(self) -> int:
+        """Closed loop: how many clients send the requests; else 0."""
+        return int(self.client.max()) + 1 if len(self) else 0
+
+    @property
     def is_closed(self) -> bool:
         """Whether clients wait for an answer, think, and send the next: a closed loop."""
-        if self.rows is None:
-            assert self.recipe is not None
-            return isinstance(self.recipe.arrivals, ClosedLoop)
-        return len(self) > 0 and bool(self.client[0] >= 0)
+        return self.n_clients > 0
 
     def __len__(self) -> int:
         if self.recipe is not None:

@@ -109,7 +109,7 @@ class Task:
             raise InputError(
                 f"key_from = {key_from!r} is not known; give one of {', '.join(KEY_FROM)}"
             )
-        clients = int(workload.client.max()) + 1
+        clients = workload.n_clients
         return cls(
             address,
             path,
