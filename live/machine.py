@@ -95,7 +95,7 @@ class Watch:
     ----------
     pids : sequence of int, optional
         Processes that take part in what is watched beside those that this one has begun. None: some
-        do, and are not known.
+        do, and are not known, or who does is not asked (`Disturbance.others` is NaN then).
     """
 
     def __init__(self, pids: Sequence[int] | None = ()) -> None:
@@ -227,7 +227,7 @@ def wait_for_quiet(patience_s: float, busy: float = 0.25) -> bool:
     """
     until = time.monotonic() + patience_s
     while True:
-        watch = Watch()
+        watch = Watch(None)
         time.sleep(1.0)
         if watch.look().busy <= busy and _steal_of(1.0) <= STEAL_LIMIT:
             return True
@@ -237,7 +237,7 @@ def wait_for_quiet(patience_s: float, busy: float = 0.25) -> bool:
 
 def _steal_of(seconds: float) -> float:
     """Compute for some seconds, and return what share of the processors' time was stolen."""
-    watch, until = Watch(), time.monotonic() + seconds
+    watch, until = Watch(None), time.monotonic() + seconds
     while time.monotonic() < until:
         pass
     return watch.look().steal

@@ -82,9 +82,9 @@ def test_an_answer_needs_a_turn_of_the_loop():
 
 def test_a_turn_answers_before_it_handles():
     # The turn at 8 finds the answer of request 0 (its waiting was over at 3) and request 2, which
-    # was accepted in the turn before.
+    # was sent when request 1 was acknowledged, and accepted in the turn in which that was handled.
     loop = Cluster(1, discipline="event_loop", accept_s=0.5)
-    result = run([0, 2, 2.2], [1, 5, 3], loop, wait=[1.5, 0, 0])
+    result = run([0, 2, 2.2], [1, 5, 3], loop, NodeCluster(), wait=[1.5, 0, 0])
     assert result.finished.tolist() == [8, 8, 11]
 
 
@@ -100,6 +100,21 @@ def test_a_turn_that_finds_connections_costs_once():
     loop = Cluster(1, discipline="event_loop", accept_s=0.25, turn_s=0.5)
     result = run([0, 1, 1.5], [2, 1, 1], loop)
     assert result.started.tolist() == [0.75, 3.75, 4.75]
+
+
+def test_a_turn_takes_what_comes_while_it_takes_others():
+    # The second comes while the first is taken, until 0.75, and is taken until 1.0; the third
+    # while a handler runs.
+    loop = Cluster(1, discipline="event_loop", accept_s=0.25, turn_s=0.5)
+    result = run([0, 0.25, 1.5], [2, 1, 1], loop)
+    assert result.started.tolist() == [1, 3, 4.75]
+
+
+def test_with_acknowledgements_a_turn_takes_what_was_there():
+    # The master has the acknowledgement, and sends the second, at 0.75: that is for the next turn.
+    loop = Cluster(1, discipline="event_loop", accept_s=0.25, turn_s=0.5)
+    result = run([0, 0.25], [2, 1], loop, NodeCluster())
+    assert result.started.tolist() == [1.5, 3.5]
 
 
 def test_a_turn_may_be_all_that_it_costs():

@@ -25,13 +25,15 @@ class EventLoop(Worker):
     runs the handlers of requests that it had accepted *before* this turn: a connection accepted
     in this turn is found readable in the next, in which the loop looks at its channel first. (So
     what comes while a connection is set up, after its acknowledgement, is accepted before that
-    one's handler runs.) A handler that computes blocks the loop: nobody is acknowledged meanwhile.
+    one's handler runs.) Where it need not acknowledge, it also takes what comes while it takes
+    others. A handler that computes blocks the loop: nobody is acknowledged meanwhile.
     While a request waits the loop is free. A loop with nothing to do sleeps, and must wake when
     something is handed to it; what comes meanwhile it finds then.
 
     Source: the phases of libuv's ``uv_run`` (docs.libuv.org, "Design overview"), and
     lib/internal/cluster/child.js of Node.js 20, which acknowledges in the message's handler,
-    before anything of the request is read.
+    before anything of the request is read. Our own workers read their channel until it is empty,
+    but once a turn where they acknowledge (`live.worker`).
 
     Where workers accept for themselves (`Policy.at_turns`) a turn takes one connection if one
     waits, also while another is about to be handled; loops with nothing to do are woken for the
@@ -44,7 +46,9 @@ class EventLoop(Worker):
         self.accept_s = stage.plan.costs.worker_accept
         self.turn_s = stage.plan.costs.worker_turn
         self.wake_s = stage.plan.costs.worker_wake.tolist()
-        self.at_turns = stage.master.core.settings.at_turns
+        settings = stage.master.core.settings
+        self.at_turns = settings.at_turns
+        self.looks_again = not (settings.at_turns or settings.needs_ack)
         self.look_s = 0.0  # what the first connection of this turn costs more than the others
         self.accepted: deque[int] = deque()  # to be handled in a later turn
         self.waiting: dict[int, Appointment] = {}
@@ -147,6 +151,8 @@ class EventLoop(Worker):
         assert self.step is not None
         step, ticket = self.step
         self.step = None
+        if step != HANDLE and self.looks_again and not self.accepts:
+            self.accepts, self.queue = self.queue, self.accepts
         if step == ACCEPT:
             if self._accept(ticket):
                 return

@@ -91,13 +91,17 @@ def _end_of_handler(
 def turn(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> None:
     """Begin a turn, or go on with one: a connection has been accepted, or set up."""
     s.pace[worker, TURN_DUE] = math.nan
-    if s.worker[worker, STEP] == ACCEPT_STEP:
+    step = s.worker[worker, STEP]
+    if step != NO_STEP:
+        settings = s.core.settings
+        if s.worker[worker, ACCEPTS] == NONE and not (settings.at_turns or settings.needs_ack):
+            _move(s, worker, QUEUE, ACCEPTS)
         s.worker[worker, STEP] = NO_STEP
-        if _accept(s, loop, policy, now, worker, s.worker[worker, STEP_TICKET]):
+        ticket = s.worker[worker, STEP_TICKET]
+        if step == SETUP_STEP:
+            _keep(s, worker, ticket)
+        elif _accept(s, loop, policy, now, worker, ticket):
             return
-    elif s.worker[worker, STEP] == SETUP_STEP:
-        s.worker[worker, STEP] = NO_STEP
-        _keep(s, worker, s.worker[worker, STEP_TICKET])
     else:
         if s.core.settings.at_turns and s.worker[worker, QUEUE] == NONE:
             found = dispatch.looked(s.core, policy, now, worker)
