@@ -3,9 +3,9 @@
 Cells: 4 and 8 workers; load 0.3, 0.5, 0.7, 0.85; service times bounded Pareto (α 1.5, mean 10 ms,
 at most 1 s), exponential and bimodal with the same mean; 5,000 requests; seeds fixed in this file
 before anything was measured. Every policy is measured once in every cell, real Node.js and the
-kernel's own choices too; the policies that look at load once more with ten further seeds, to see a
-bias that a single run cannot show. At the end a part that is held out: other numbers of workers,
-loads, a law and a seed that nothing was ever tried on, reported apart.
+kernel's own choices too; the policies that look at load once more with twenty further seeds, to
+see a bias that a single run cannot show. At the end a part that is held out: other numbers of
+workers, loads, a law and a seed that nothing was ever tried on, reported apart.
 
 The machine is calibrated again after every few runs, and these are predicted with the mean of the
 nearest calibrations in time during which nobody else took the processors: how slow the machine was

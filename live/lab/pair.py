@@ -216,16 +216,15 @@ class Pair:
         words = []
         for row in self.quantiles(seed, confidence).itertuples():
             if row.server == "live" and not row.passed:
-                rule = (
-                    f"the band is ± {BANDS[row.quantile]:.0%}"
-                    if row.blind
-                    else f"{100 * confidence:.4g} % of the replays are in {row.low * 1e3:.2f} to "
+                replays = (
+                    f"{100 * confidence:.4g} % of the replays are in {row.low * 1e3:.2f} to "
                     f"{row.high * 1e3:.2f} ms"
                 )
+                band = f"the band is ± {BANDS[row.quantile]:.0%}; " if row.blind else ""
                 words.append(
                     f"{self.name}: {row.quantile} measured "
                     f"{row.measured * 1e3:.2f} ms, simulated {row.simulated * 1e3:.2f} ms, "
-                    f"ratio {row.ratio:.3f}; {rule}"
+                    f"ratio {row.ratio:.3f}; {band}{replays}"
                 )
         if self.is_blind:
             far = self.distances()
