@@ -48,7 +48,7 @@ class EventLoop(Worker):
         self.wake_s = stage.plan.costs.worker_wake.tolist()
         settings = stage.master.core.settings
         self.at_turns = settings.at_turns
-        self.looks_again = not (settings.at_turns or settings.needs_ack)
+        self.needs_ack = settings.needs_ack
         self.look_s = 0.0  # what the first connection of this turn costs more than the others
         self.accepted: deque[int] = deque()  # to be handled in a later turn
         self.waiting: dict[int, Appointment] = {}
@@ -151,7 +151,7 @@ class EventLoop(Worker):
         assert self.step is not None
         step, ticket = self.step
         self.step = None
-        if step != HANDLE and self.looks_again and not self.accepts:
+        if step != HANDLE and not self.accepts and not self.needs_ack:
             self.accepts, self.queue = self.queue, self.accepts
         if step == ACCEPT:
             if self._accept(ticket):

@@ -93,8 +93,7 @@ def turn(s: State, loop: Loop, policy: Policy, now: float, worker: int) -> None:
     s.pace[worker, TURN_DUE] = math.nan
     step = s.worker[worker, STEP]
     if step != NO_STEP:
-        settings = s.core.settings
-        if s.worker[worker, ACCEPTS] == NONE and not (settings.at_turns or settings.needs_ack):
+        if s.worker[worker, ACCEPTS] == NONE and not s.core.settings.needs_ack:
             _move(s, worker, QUEUE, ACCEPTS)
         s.worker[worker, STEP] = NO_STEP
         ticket = s.worker[worker, STEP_TICKET]
