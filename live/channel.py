@@ -1,15 +1,21 @@
 """The channel between master and worker: small fixed structs, descriptors by SCM_RIGHTS.
 
-A message is a header of 48 bytes (what, how long, which connection, three stamps and a number)
-and, where it has one, a payload. Towards the worker they go over a `SOCK_SEQPACKET` pair, which
-keeps a packet's descriptors with its messages, and has as many of either as were due at once:
-one wakes the worker no less than many. Towards the master they go through a pipe, of which one
-read takes all that has come.
+A message is a header of 48 bytes (what, by whom, how long, which connection, three stamps and a
+number) and, where it has one, a payload. Towards the worker they go over a `SOCK_SEQPACKET` pair,
+which keeps a packet's descriptors with its messages, and has as many of either as were due at once:
+one wakes the worker no less than many.
+
+Towards the master they go through pipes, of which one read takes all that has come. One is common
+to all workers, for reports on connections, which are small: what several workers tell meanwhile
+costs the master one read. Up to PIPE_BUF bytes are written to a pipe as a whole or not at all
+(pipe(7)), so that reports do not mix, and whoever is killed leaves none half told. What may be
+larger goes through a pipe of the worker's own. Only messages of the same pipe are in order.
 """
 
 import contextlib
 import fcntl
 import os
+import select
 import socket
 import struct
 from collections.abc import Iterator
@@ -32,10 +38,12 @@ __all__ = [
     "PIECES",
     "READY",
     "REFUSED",
+    "SMALL",
     "TASK",
     "Message",
     "Receiver",
     "Reports",
+    "Ways",
     "pack",
     "pair",
     "pipe",
@@ -59,7 +67,9 @@ MESSAGE = 20
 LAST = 1
 """Flag: nothing more comes on this connection, or, of an ANSWER, of this answer."""
 
-HEADER = struct.Struct("<BBxxIQdddd")
+HEADER = struct.Struct("<BBHIQdddd")
+SMALL = select.PIPE_BUF - HEADER.size
+"""Bytes that the payload of a report on connections may have."""
 LARGEST = 208 * 1024  # above head, body and one read more; below the socket buffer
 MOST = 32  # messages in a packet
 _READ = 65_536
@@ -71,7 +81,10 @@ _make = tuple.__new__  # a message without the call that a named tuple's own con
 
 
 class Message(NamedTuple):
-    """One message. Stamps are CLOCK_MONOTONIC in seconds; `descriptor` is -1 if none came."""
+    """One message. Stamps are CLOCK_MONOTONIC in seconds; `descriptor` is -1 if none came.
+
+    `sender` is the worker whose report on a connection it is.
+    """
 
     kind: int
     flags: int
@@ -82,6 +95,22 @@ class Message(NamedTuple):
     value: float
     payload: bytes
     descriptor: int
+    sender: int
+
+
+class Ways(NamedTuple):
+    """The ways of one worker to the master: descriptors of pipes."""
+
+    common: int
+    own: int
+
+    def report(self, message: bytes) -> None:
+        """Send a report on connections, with at most `SMALL` bytes of payload."""
+        _say(self.common, message)
+
+    def tell(self, message: bytes) -> None:
+        """Send anything else."""
+        _say(self.own, message)
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -111,9 +140,11 @@ def pack(
     *,
     flags: int = 0,
     payload: bytes | bytearray = b"",
+    sender: int = 0,
 ) -> bytes:
     """Return a message's bytes."""
-    return HEADER.pack(kind, flags, len(payload), serial, first, second, third, value) + payload
+    header = HEADER.pack(kind, flags, sender, len(payload), serial, first, second, third, value)
+    return header + payload
 
 
 def send(end: socket.socket, messages: list[bytes], descriptors: list[int]) -> None:
@@ -133,6 +164,13 @@ def write(to_write: int, message: bytes) -> None:
     while written < len(message):  # a signal came in between
         message = message[written:]
         written = os.write(to_write, message)
+
+
+def _say(to_write: int, message: bytes) -> None:
+    try:
+        write(to_write, message)
+    except OSError:
+        os._exit(1)  # no master: nobody is left to serve for
 
 
 class Receiver:
@@ -165,14 +203,14 @@ class Receiver:
 
 
 class Reports:
-    """Receives in the master what one worker writes."""
+    """Receives in the master what is written into a pipe."""
 
     def __init__(self, to_read: int) -> None:
         self.to_read = to_read
         self.data = b""  # the beginning of a message
 
     def receive(self) -> list[Message] | None:
-        """Receive all that is there; None when the worker is gone.
+        """Receive all that is there; None when nobody is left to write.
 
         Raises
         ------
@@ -196,13 +234,15 @@ def _unpack(
     messages = []
     start, begin = 0, HEADER.size
     while begin <= size:
-        kind, flags, length, serial, first, second, third, value = HEADER.unpack_from(data, start)
+        kind, flags, sender, length, serial, first, second, third, value = HEADER.unpack_from(
+            data, start
+        )
         end = begin + length
         if end > size:
             break
         payload = bytes(data[begin:end]) if length else b""
         descriptor = next(descriptors, -1) if kind == CONNECT else -1
-        fields = (kind, flags, serial, first, second, third, value, payload, descriptor)
+        fields = (kind, flags, serial, first, second, third, value, payload, descriptor, sender)
         messages.append(_make(Message, fields))
         start, begin = end, end + HEADER.size
     return messages, start

@@ -42,8 +42,8 @@ def main() -> int:
     import cloudpickle
 
     from lbsim.errors import InputError, PolicyError
+    from live.forked import die_with
     from live.master import Master
-    from live.worker import die_with
 
     # Who measures may be killed: then nobody would tell this master to stop.
     die_with(int(sys.argv[2]), signal.SIGTERM)

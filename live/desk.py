@@ -38,6 +38,7 @@ __all__ = ["CAPACITY", "Desk"]
 CAPACITY = 32_768  # requests at the master and its workers; more wait in the listen backlog
 _pack = channel.HEADER.pack
 REFUSED_S = 0.02  # a worker without descriptors is left alone for so long
+PATIENT_S = 0.05  # hardly a client gives up so soon: not worth a system call to ask
 
 
 class Desk:
@@ -164,7 +165,7 @@ class Desk:
         else:
             data = connection.data  # `channel.pack`, without the call
             header = _pack(
-                channel.CONNECT, self.family, len(data), serial, decided, ticket, 0.0, 0.0
+                channel.CONNECT, self.family, 0, len(data), serial, decided, ticket, 0.0, 0.0
             )
             self.crew.hand(worker, header + data, connection.sock)
         if self.journal.trace is not None:
@@ -196,7 +197,8 @@ class Desk:
             ticket = int(ticket)
             now = time.monotonic()
             connection = self.by_ticket[ticket]
-            if connection.is_reset():  # its client has gone while it was held
+            # The client of one that was held for longer may have gone meanwhile.
+            if now - connection.read > PATIENT_S and connection.is_reset():
                 self.counts["client_left"] += 1
                 self.dispatch.cancel(self.core, now, ticket)
                 self.front.close(self._forget(ticket))

@@ -188,6 +188,7 @@ class Master:
 
     def _end(self) -> None:
         self.crew.murder_workers()
+        self.crew.close()
         self.desk.close()
         self.front.close_all()
         self.admin.close()

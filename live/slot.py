@@ -2,15 +2,19 @@
 
 import math
 import socket
+import struct
 from collections import deque
 from typing import Any, NamedTuple, Protocol
 
 from live import channel
 
 __all__ = [
-    "BOOTING", "DOWN", "FAILED", "LEAVING", "RETIRED", "STATES", "UP",
+    "BOOTING", "BUSY", "DOWN", "FAILED", "LEAVING", "RETIRED", "STATES", "UP",
     "Health", "Owner", "Worker",
 ]  # fmt: skip
+
+BUSY = struct.Struct("<d")
+"""What a heartbeat has besides: seconds in which the loop was not waiting."""
 
 DOWN, BOOTING, UP, LEAVING, FAILED, RETIRED = range(6)
 STATES = ("down", "booting", "up", "leaving", "failed", "retired")
@@ -53,6 +57,19 @@ class Worker:
         self.is_retiring = False
         self.leave_by = math.inf
         self.health = Health()
+
+    def hear_beat(self, message: channel.Message) -> float:
+        """Keep what a heartbeat says; return how busy it was since the last, NaN if it is a first.
+
+        A loop that waits for threads is not busy, but its processor may be.
+        """
+        _, _, connections, lag, cpu, at, resident, *_ = message
+        (busy,) = BUSY.unpack(message.payload)
+        before, self.health = self.health, Health(connections, lag, cpu, at, resident, busy)
+        if before.at == 0.0:
+            return math.nan
+        used = max(busy - before.busy_s, cpu - before.cpu_s) / (at - before.at)
+        return min(max(used, 0.0), 1.0)
 
     @property
     def is_alive(self) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 
 from live import channel, worker
 from live.cookies import Cookie
+from live.forked import close_all_but
 from live.slot import BOOTING, DOWN, FAILED, LEAVING, RETIRED, UP, Health, Owner, Worker
 
 __all__ = ["Supervisor"]
@@ -89,6 +90,9 @@ class Supervisor:
         self.workers = [Worker(i) for i in range(most)]
         for w in self.workers[n:]:
             w.state = RETIRED
+        to_read, self.common_way = channel.pipe()
+        self.reports = channel.Reports(to_read)  # on connections, of all workers
+        self._watch(to_read, select.EPOLLIN, self._hear_all)
         self.managed = math.inf
         self.restarts = 0
         self.has_failed = False
@@ -156,9 +160,9 @@ class Supervisor:
             return
         if pid == 0:
             # Keep no sibling's channel, no client's socket: they would never see an end.
-            keep = [theirs.fileno(), to_write]
-            _close_all_but(keep + ([] if self.door is None else [self.door.fileno()]))
-            worker.run(theirs, to_write, orders)
+            keep = [theirs.fileno(), to_write, self.common_way]
+            close_all_but(keep + ([] if self.door is None else [self.door.fileno()]))
+            worker.run(theirs, channel.Ways(self.common_way, to_write), orders)
         theirs.close()
         os.close(to_write)
         mine.setblocking(False)
@@ -179,8 +183,12 @@ class Supervisor:
         assert w.end is not None
         assert w.reports is not None
         now = time.monotonic()
+        # What it said before it died still holds.
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._hear_all()
         with contextlib.suppress(BlockingIOError):  # its child may still hold the other end
-            while self._listen(w, w.reports):  # what it said before it died still holds
+            while self._listen(w, w.reports):
                 pass
         _, status = os.waitpid(w.pid, 0)
         if w.is_full:
@@ -229,6 +237,12 @@ class Supervisor:
                 end.register(w.pidfd, select.POLLIN)
                 end.poll()
                 self.reap_worker(w)
+
+    def close(self) -> None:
+        """Close what is common to all workers; none is left."""
+        self._unwatch(self.reports.to_read)
+        for descriptor in (self.reports.to_read, self.common_way):
+            os.close(descriptor)
 
     def reload(self) -> None:
         """Replace all workers, one after another."""
@@ -342,8 +356,15 @@ class Supervisor:
         if not self._listen(w, reports):
             self.poller.modify(reports.to_read, 0)  # its end; the pidfd follows
 
+    def _hear_all(self, _: int = 0) -> None:
+        """Take what workers have reported on connections."""
+        for message in self.reports.receive() or ():
+            w = self.workers[message.sender]
+            w.has_served = True
+            self.owner.worker_says(w.index, message)
+
     def _listen(self, w: Worker, reports: channel.Reports) -> bool:
-        """Take what a worker has written; say whether there may be more."""
+        """Take what a worker has written into its own pipe; say whether there may be more."""
         messages = reports.receive()
         if messages is None:
             return False
@@ -359,16 +380,12 @@ class Supervisor:
         """A worker speaks of itself."""
         w.beat = time.monotonic()
         if message.kind == channel.BEAT:
-            _, _, connections, lag, cpu, at, resident, *_ = message
-            (busy,) = worker.BUSY.unpack(message.payload)
-            before, w.health = w.health, Health(connections, lag, cpu, at, resident, busy)
-            if before.at > 0.0:
-                # A loop that waits for threads is not busy, but its processor may be.
-                used = max(busy - before.busy_s, cpu - before.cpu_s) / (at - before.at)
-                self.owner.worker_reports(w.index, min(max(used, 0.0), 1.0))
-            too_much = self.memory_limit is not None and resident > self.memory_limit
+            busy = w.hear_beat(message)
+            if not math.isnan(busy):
+                self.owner.worker_reports(w.index, busy)
+            too_much = self.memory_limit is not None and w.health.resident > self.memory_limit
             if too_much and w.state == UP and w.index not in self.reload_queue:
-                self.owner.log("memory", worker=w.index, pid=w.pid, bytes=int(resident))
+                self.owner.log("memory", worker=w.index, pid=w.pid, bytes=int(w.health.resident))
                 self.reload_queue.append(w.index)  # one after another, as in a reload
         elif message.kind == channel.FAILED:
             self.error = message.payload.decode()
@@ -390,11 +407,3 @@ class Supervisor:
     def _unwatch(self, descriptor: int) -> None:
         self.poller.unregister(descriptor)
         del self.handlers[descriptor]
-
-
-def _close_all_but(keep: list[int]) -> None:
-    begin = 3
-    for descriptor in sorted(keep):
-        os.closerange(begin, descriptor)
-        begin = descriptor + 1
-    os.closerange(begin, os.sysconf("SC_OPEN_MAX"))

@@ -5,13 +5,11 @@ reload loads new code.
 """
 
 import asyncio
-import ctypes
 import importlib
 import mmap
 import os
 import signal
 import socket
-import struct
 import sys
 import time
 import traceback
@@ -21,21 +19,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from live import channel, ipc
 from live.cookies import Cookie
+from live.forked import die_with
 from live.idle import IdleClock
+from live.slot import BUSY
 
 if TYPE_CHECKING:
     from live.asgi import Exchange, Server
 
-__all__ = ["BUSY", "Door", "Orders", "die_with", "hooks", "run"]
+__all__ = ["Door", "Orders", "hooks", "run"]
 
 BEAT_S = 0.5
-BUSY = struct.Struct("<d")
-"""What a heartbeat has besides: seconds in which the loop was not waiting."""
 HANDOVERS_A_TURN = 32  # as many messages as libuv, and so Node's worker, reads in one turn,
 # but a packet of the channel is taken whole
 _STREAM, _TCP = int(socket.SOCK_STREAM), int(socket.IPPROTO_TCP)
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_PR_SET_PDEATHSIG = 1
 
 hooks: dict[int, Callable[[channel.Message], None]] = {channel.MESSAGE: ipc.receive}
 """What to do with kinds of messages that this module does not know."""
@@ -86,7 +83,7 @@ class Orders(NamedTuple):
     whose handler was called is 1."""
 
 
-def run(end: socket.socket, to_master: int, orders: Orders) -> None:
+def run(end: socket.socket, to_master: channel.Ways, orders: Orders) -> None:
     """Serve until told to leave; never returns. What `channel` has is `end` and `to_master`."""
     status = 1
     try:
@@ -104,18 +101,12 @@ def run(end: socket.socket, to_master: int, orders: Orders) -> None:
     except BaseException:
         text = traceback.format_exc()
         try:
-            channel.write(to_master, channel.pack(channel.FAILED, payload=text[-32_000:].encode()))
+            failed = channel.pack(channel.FAILED, payload=text[-32_000:].encode())
+            channel.write(to_master.own, failed)
         except OSError:
             sys.stderr.write(text)
     finally:
         os._exit(status)
-
-
-def die_with(parent: int, number: int = signal.SIGKILL) -> None:
-    """Ask the kernel for a signal when the parent dies, even in the middle of blocking work."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
-    if os.getppid() != parent:  # it died before we asked
-        os._exit(1)
 
 
 def _load(load: str | Callable[[], Any]) -> Any:
@@ -128,7 +119,9 @@ def _load(load: str | Callable[[], Any]) -> Any:
     return app
 
 
-async def _serve(end: socket.socket, to_master: int, orders: Orders, clock: IdleClock) -> None:
+async def _serve(
+    end: socket.socket, to_master: channel.Ways, orders: Orders, clock: IdleClock
+) -> None:
     from live.asgi import Server
 
     work = Worker(end, to_master, orders, clock)
@@ -142,10 +135,10 @@ class Worker:
     """Takes handovers and reports on them (`live.asgi.Listener`)."""
 
     def __init__(
-        self, end: socket.socket, to_master: int, orders: Orders, clock: IdleClock
+        self, end: socket.socket, to_master: channel.Ways, orders: Orders, clock: IdleClock
     ) -> None:
         self.end = end
-        self.to_master = to_master
+        self.tell, self.report = to_master.tell, to_master.report
         self.clock = clock
         self.index = orders.index
         self.needs_ack = orders.needs_ack
@@ -155,7 +148,7 @@ class Worker:
         self.loop = asyncio.get_running_loop()
         self.is_leaving = False
         self.left = self.loop.create_future()
-        self.began = self.ended = 0
+        self.began = 0
         self.responses = array("f")
         self.is_report_due = False
         self.ledger = orders.ledger
@@ -180,13 +173,6 @@ class Worker:
         self.clock.waited_s = 0.0
         self._beat(self.loop.time())
         await self.left
-
-    def tell(self, message: bytes) -> None:
-        """Send a message to the master."""
-        try:
-            channel.write(self.to_master, message)
-        except OSError:
-            os._exit(1)  # no master: nobody is left to serve for
 
     # --- what the master says --------------------------------------------------------------
 
@@ -218,10 +204,10 @@ class Worker:
     def _take(self, message: channel.Message) -> None:
         now = time.monotonic()
         if message.descriptor < 0:  # we have no descriptor left, so the kernel gave none
-            self.tell(channel.pack(channel.REFUSED, message.serial, now))
+            self.report(channel.pack(channel.REFUSED, message.serial, now, sender=self.index))
             return
         if self.needs_ack:
-            self.tell(channel.pack(channel.ACCEPTED, message.serial, now))
+            self.report(channel.pack(channel.ACCEPTED, message.serial, now, sender=self.index))
         from live.asgi import Exchange
 
         exchange = Exchange(message.serial, now, self.index, int(message.second))
@@ -350,14 +336,17 @@ class Worker:
 
     def _report(self, kind: int, exchange: "Exchange", flags: int) -> None:
         payload = b""
+        send = self.report
         if exchange.relay is not None:
             payload = self._tell_answer(exchange.serial, exchange.relay.take(), channel.LARGEST)
+            send = self.tell  # after the parts of its answer
         elif self.door is not None:
             payload = exchange.identity.to_bytes(8, "little", signed=True)
-        self.tell(
+        send(
             channel.HEADER.pack(
                 kind,
                 flags,
+                self.index,
                 len(payload),
                 exchange.serial,
                 exchange.accepted,
@@ -378,23 +367,18 @@ class Worker:
         """Further requests of kept connections began or ended."""
         self.began += began
         if ended:
-            self.ended += ended
             self.responses.append(response)
         self.later_data()
 
     def _report_later(self) -> None:
         """Report all of a turn in one message: one a request would cost more than to serve it."""
         self.is_report_due = False
-        if self.began or self.ended:
-            self.tell(
-                channel.pack(
-                    channel.LATER,
-                    0,
-                    self.began,
-                    self.ended,
-                    time.monotonic(),
-                    payload=self.responses.tobytes(),
-                )
+        most = channel.SMALL // self.responses.itemsize
+        while self.began or self.responses:
+            told = self.responses[:most]
+            message = channel.pack(
+                channel.LATER, 0, self.began, len(told), payload=told.tobytes(), sender=self.index
             )
-            self.began = self.ended = 0
-            del self.responses[:]
+            self.report(message)
+            self.began = 0
+            del self.responses[:most]

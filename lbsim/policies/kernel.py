@@ -51,11 +51,12 @@ class SharedAccept(Policy):
 
     def choose(self, request: Request, cluster: ClusterView) -> int:
         """Return the worker that is woken, or hold."""
+        in_flight, slots, asleep_since = cluster.in_flight, cluster.slots, self.asleep_since
         woken = -1
         for worker in cluster.up:
-            if cluster.in_flight[worker] >= cluster.slots[worker]:
-                continue
-            if woken < 0 or (self.asleep_since[worker] > self.asleep_since[woken]) == self.is_lifo:
+            if in_flight[worker] < slots[worker] and (
+                woken < 0 or (asleep_since[worker] > asleep_since[woken]) == self.is_lifo
+            ):
                 woken = worker
         return woken if woken >= 0 else HOLD
 

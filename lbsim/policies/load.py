@@ -304,7 +304,8 @@ class FirstAvailable(Policy):
 
     def choose(self, request: Request, cluster: ClusterView) -> int:
         """Return the first worker with a free slot."""
+        in_flight, slots = cluster.in_flight, cluster.slots
         for worker in cluster.up:
-            if cluster.in_flight[worker] < cluster.slots[worker]:
+            if in_flight[worker] < slots[worker]:
                 return worker
         return HOLD

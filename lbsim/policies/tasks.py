@@ -17,14 +17,15 @@ def least_loaded_in(group: np.ndarray, first: int, start: int, cluster: ClusterV
     `group` holds one flag for each worker from index `first` on; ties go to the first such
     worker from `start` on, cyclically.
     """
-    n = len(cluster.is_up)
+    is_up, in_flight = cluster.is_up, cluster.in_flight
+    n = len(is_up)
     best = -1
     for step in range(n):
         worker = (start + step) % n
         if (
-            cluster.is_up[worker]
+            is_up[worker]
             and group[first + worker]
-            and (best < 0 or cluster.in_flight[worker] < cluster.in_flight[best])
+            and (best < 0 or in_flight[worker] < in_flight[best])
         ):
             best = worker
     return best

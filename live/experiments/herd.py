@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 
-from live.worker import die_with
+from live.forked import die_with
 
 __all__ = ["herd"]
 

@@ -118,8 +118,8 @@ def test_messages_to_and_from_the_master():
     told = []
     ipc.attach(told.append)
     ipc.send(ipc.MASTER, b"hi")
-    kind, serial = channel.HEADER.unpack_from(told[0])[0], channel.HEADER.unpack_from(told[0])[3]
-    message = channel.Message(kind, 0, serial, 0.0, 0.0, 0.0, 0.0, b"hi", -1)
+    kind, _, _, _, serial, *_ = channel.HEADER.unpack_from(told[0])
+    message = channel.Message(kind, 0, serial, 0.0, 0.0, 0.0, 0.0, b"hi", -1, 4)
     post.forward(4, message)
     assert heard == [(4, b"hi")]
     post.send(0, b"nobody is there")

@@ -256,6 +256,7 @@ def silent():
     yield supervisor, owner
     process.kill()
     process.wait()
+    supervisor.close()
     supervisor.poller.close()
 
 
