@@ -45,7 +45,7 @@ class Admin:
     def __init__(
         self,
         poller: select.epoll,
-        handlers: dict[int, Callable[[int], None]],
+        handlers: dict[int, Callable[[int], object]],
         snapshot: Callable[[], dict[str, Any]],
         address: tuple[str, int] | None = None,
     ) -> None:
@@ -136,7 +136,7 @@ class Admin:
         self._unwatch(visit.sock)
         visit.sock.close()
 
-    def _watch(self, sock: socket.socket, events: int, handler: Callable[[int], None]) -> None:
+    def _watch(self, sock: socket.socket, events: int, handler: Callable[[int], object]) -> None:
         self.handlers[sock.fileno()] = handler
         self.poller.register(sock, events)
 

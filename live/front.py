@@ -59,7 +59,7 @@ class Front:
         self,
         listener: socket.socket,
         poller: select.epoll,
-        handlers: dict[int, Callable[[int], None]],
+        handlers: dict[int, Callable[[int], object]],
         counts: Counter[str],
         *,
         head_s: float,

@@ -60,7 +60,7 @@ class Master:
         listener = listen(host, port, self.options.backlog, share=mode == "reuseport")
         self.address: tuple[str, int] = listener.getsockname()[:2]
         self.poller = select.epoll()
-        self.handlers: dict[int, Callable[[int], None]] = {}
+        self.handlers: dict[int, Callable[[int], object]] = {}
         self.signals: list[int] = []
         self.stop_by = math.inf
         self.next_tick = 0.0

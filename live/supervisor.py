@@ -66,7 +66,7 @@ class Supervisor:
         most: int,
         load: str | Callable[[], Any],
         poller: select.epoll,
-        handlers: dict[int, Callable[[int], None]],
+        handlers: dict[int, Callable[[int], object]],
         *,
         needs_ack: bool,
         door: worker.Door | None,
@@ -184,9 +184,8 @@ class Supervisor:
         assert w.reports is not None
         now = time.monotonic()
         # What it said before it died still holds.
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self._hear_all()
+        while self._hear_all():
+            pass
         with contextlib.suppress(BlockingIOError):  # its child may still hold the other end
             while self._listen(w, w.reports):
                 pass
@@ -356,12 +355,17 @@ class Supervisor:
         if not self._listen(w, reports):
             self.poller.modify(reports.to_read, 0)  # its end; the pidfd follows
 
-    def _hear_all(self, _: int = 0) -> None:
-        """Take what workers have reported on connections."""
-        for message in self.reports.receive() or ():
+    def _hear_all(self, _: int = 0) -> bool:
+        """Take what workers have reported on connections; say whether there was any."""
+        try:
+            messages = self.reports.receive()
+        except BlockingIOError:  # a worker's end, earlier in this turn, has taken it
+            return False
+        for message in messages or ():
             w = self.workers[message.sender]
             w.has_served = True
             self.owner.worker_says(w.index, message)
+        return True
 
     def _listen(self, w: Worker, reports: channel.Reports) -> bool:
         """Take what a worker has written into its own pipe; say whether there may be more."""
@@ -400,7 +404,7 @@ class Supervisor:
         else:
             self.owner.worker_says(w.index, message)
 
-    def _watch(self, descriptor: int, events: int, handler: Callable[[int], None]) -> None:
+    def _watch(self, descriptor: int, events: int, handler: Callable[[int], object]) -> None:
         self.handlers[descriptor] = handler
         self.poller.register(descriptor, events)
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import resource
+import select
 import signal
 import socket
 import struct
@@ -11,7 +12,16 @@ import threading
 import time
 
 import pytest
-from conftest import Load, children, counts_of, eventually, read_all, status_of
+from conftest import (
+    PATIENCE_S,
+    Load,
+    children,
+    counts_of,
+    eventually,
+    is_alive,
+    read_all,
+    status_of,
+)
 
 LAB = ("live.apps:app", "--workers")
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
@@ -66,6 +76,28 @@ def test_killed_between_handover_and_acknowledgement(serve):
         time.sleep(0.2)  # handed over, but never taken; the second waits for its acknowledgement
         os.kill(pid, signal.SIGKILL)
         assert status_of(read_all(client)) == status_of(read_all(queued)) == b"200"
+
+
+def test_an_end_and_another_s_report_that_the_master_finds_at_once(serve):
+    live = serve(*LAB, "2", "--policy", "RoundRobin", up=2)
+    pids = list(live.pids().values())
+    before = [descriptors(pid) for pid in pids]
+    with live.connect() as first, live.connect() as second:
+        first.sendall(request("/work?wait_ms=1000"))
+        second.sendall(request("/work?wait_ms=1000"))
+        eventually(
+            lambda: all(descriptors(pid) > n for pid, n in zip(pids, before, strict=True)),
+            "each has a connection",
+        )
+        victim, _ = pids
+        live.signal(signal.SIGSTOP)
+        os.kill(victim, signal.SIGKILL)  # its end is seen first, and takes what there is to hear
+        eventually(lambda: not is_alive(victim), "it has ended")
+        answered, _, _ = select.select([first, second], [], [], PATIENCE_S)
+        time.sleep(0.05)  # its report goes into the pipe after the answer
+        live.signal(signal.SIGCONT)
+        assert answered
+        assert status_of(read_all(first)) == status_of(read_all(second)) == b"200"
 
 
 def test_slow_clients_hinder_nobody_and_are_served(serve):
