@@ -19,7 +19,7 @@ from uvicorn.lifespan.on import LifespanOn
 from uvicorn.server import ServerState
 
 from live.cookies import Cookie
-from live.transport import Relay, Transport, Turn, Watcher
+from live.transport import Relay, Spent, Transport, Turn, Watcher
 
 try:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol as _Http
@@ -227,6 +227,7 @@ class Server:
         self.lifespan: LifespanOn | LifespanOff = LifespanOff(self.config)
         self.loop = asyncio.get_running_loop()
         self.turn = Turn(self.loop)
+        self.spent = Spent()
 
     async def start(self) -> None:
         """Run the application's startup, if it has one.
@@ -252,7 +253,8 @@ class Server:
         over before it begins to work, as Node's does.
         """
         protocol = self.protocol(exchange)
-        transport = Transport(connection, protocol, self.turn)
+        self.spent.close(exchange.accepted)
+        transport = Transport(connection, protocol, self.turn, self.spent)
         protocol.connection_made(transport)
         if data:
             transport.read_later()

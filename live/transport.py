@@ -8,19 +8,44 @@ It uses nothing of asyncio but what is public.
 
 import asyncio
 import contextlib
+import math
 import socket
+import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["IN_ONE_WRITE", "Relay", "Transport", "Turn", "Watcher"]
+__all__ = ["IN_ONE_WRITE", "Relay", "Spent", "Transport", "Turn", "Watcher"]
 
 IN_ONE_WRITE = 65_536
 """Bytes that a fresh connection's socket takes in one write."""
 READ = 65_536
 HIGH_WATER, LOW_WATER = 65_536, 16_384  # bytes not taken by the kernel: asyncio's own limits
+SPENT_S = 0.05  # by then even a busy master has read a report and closed its duplicate
 _NOW = int(socket.MSG_DONTWAIT)  # so that nobody need make the socket non-blocking
 _NOTHING = bytearray()  # of everybody, and never written to
 _MORE = int(socket.MSG_MORE)
+
+
+class Spent:
+    """Sockets of connections that are over for their clients, kept open for a moment.
+
+    The kernel frees a connection when the last of its descriptors closes, which takes it several
+    times as long as to close another one. The master has a duplicate, and there is one master for
+    many workers: so that it is not the last, they wait.
+    """
+
+    def __init__(self) -> None:
+        self._sockets: deque[tuple[float, Any]] = deque()
+
+    def put(self, sock: Any) -> None:
+        """Take a socket, to close it later."""
+        self._sockets.append((time.monotonic(), sock))
+
+    def close(self, now: float = math.inf) -> None:
+        """Close those whose moment is over at this time of `time.monotonic`; by default all."""
+        while self._sockets and self._sockets[0][0] < now - SPENT_S:
+            self._sockets.popleft()[1].close()
 
 
 class Turn:
@@ -67,18 +92,21 @@ class Transport(asyncio.Transport):
     protocol : Watcher
         Its `connection_made` is not called.
     turn : Turn
+    spent : Spent
+        Takes the socket when the connection is over.
     """
 
     __slots__ = (
         "_buffer", "_fd", "_held", "_is_closing", "_is_lost", "_is_paused", "_is_read",
-        "_is_slow", "_loop", "_protocol", "_sock", "_turn",
+        "_is_slow", "_loop", "_protocol", "_sock", "_spent", "_turn",
     )  # fmt: skip
 
-    def __init__(self, sock: Any, protocol: Watcher, turn: Turn) -> None:
+    def __init__(self, sock: Any, protocol: Watcher, turn: Turn, spent: Spent) -> None:
         self._sock = sock
         self._fd = sock.fileno()
         self._protocol: Any = protocol
         self._turn = turn
+        self._spent = spent
         self._loop = turn.loop
         self._held = b""  # an answer's head, maybe with its body
         self._buffer = _NOTHING  # what the kernel has not taken
@@ -261,7 +289,7 @@ class Transport(asyncio.Transport):
         try:
             protocol.connection_lost(error)
         finally:
-            self._sock.close()
+            self._spent.put(self._sock)
 
 
 class Relay(asyncio.Transport):

@@ -204,6 +204,7 @@ class Worker:
     def _take(self, message: channel.Message) -> None:
         now = time.monotonic()
         if message.descriptor < 0:  # we have no descriptor left, so the kernel gave none
+            self.server.spent.close()
             self.report(channel.pack(channel.REFUSED, message.serial, now, sender=self.index))
             return
         if self.needs_ack:
@@ -296,6 +297,7 @@ class Worker:
         self.server.set_date()
         lag = max(0.0, self.loop.time() - due)
         now = time.monotonic()
+        self.server.spent.close(now)
         busy = now - self.born - self.clock.waited_s
         self.tell(
             channel.pack(

@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import gc
 import socket
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from live.asgi import Exchange, Server
+from live.transport import SPENT_S
 
 CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 KEEP = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -46,6 +48,8 @@ def run(app, scene):
             )
             while server.state.connections:
                 await asyncio.sleep(0)
+            server.spent.close()
+            assert sock.fileno() == -1
 
     # In a thread of its own: browser tests in this process leave a loop running.
     with ThreadPoolExecutor(1) as pool:
@@ -202,3 +206,25 @@ def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector():
         run(app, scene)
     finally:
         gc.enable()
+
+
+def test_a_socket_closes_last_here_after_the_moment_that_its_other_owner_needs():
+    async def app(scope, receive, send):
+        await answer(send, b"hello")
+
+    async def scene(client, server, heard, take):
+        before = time.monotonic()
+        take(CLOSE)
+        (protocol,) = server.state.connections
+        sock = protocol.transport.get_extra_info("socket")
+        while not server.is_idle:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert now(client).endswith(b"hello")
+        assert is_ended(client)
+        server.spent.close(before + SPENT_S)
+        assert sock.fileno() >= 0
+        server.spent.close(time.monotonic() + SPENT_S)
+        assert sock.fileno() == -1
+
+    run(app, scene)
