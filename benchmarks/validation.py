@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument(
         "--realtime", action="store_true", help="run before other processes (needs privileges)"
     )
+    parser.add_argument("--policies", nargs="+", metavar="NAME", help="only runs of these")
     parser.add_argument("--summary", action="store_true", help="only say what is known by now")
     parser.add_argument("--again", action="store_true", help="only predict anew what is known")
     options = parser.parse_args()
@@ -107,20 +108,24 @@ def main() -> None:
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (options.out / RUNS).write_text(text, encoding="utf-8")
     elif not options.summary:
-        work(options.out, time.monotonic() + options.budget, options.patience, options.realtime)
+        until = time.monotonic() + options.budget
+        work(options.out, until, options.patience, options.realtime, options.policies)
     text = summary(read(options.out))
     (options.out / "summary.txt").write_text(text + "\n", encoding="utf-8")
     print(text)
 
 
-def work(out: Path, until: float, patience_s: float, realtime: bool) -> None:
-    """Make runs until the time is over."""
+def work(
+    out: Path, until: float, patience_s: float, realtime: bool, wanted: Sequence[str] | None
+) -> None:
+    """Make runs, of all policies or of those wanted, until the time is over."""
     known = calibrations(out)
     for attempt in range(2):
         done = {row["name"]: row for row in read(out)}
         open_jobs = [
             job
             for job in jobs()
+            if wanted is None or job.policy in wanted
             if job.name not in done
             or not is_current(done[job.name])
             or (attempt == 1 and not done[job.name]["valid"])
