@@ -263,6 +263,7 @@ class Worker:
         try:
             connection, _ = self.listener.accept()
         except OSError:  # nobody there, or gone again, or we have no descriptors left
+            self.server.spent.close()
             return False
         try:
             data = connection.recv(READ, socket.MSG_DONTWAIT)

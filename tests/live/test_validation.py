@@ -154,7 +154,11 @@ def test_runs_are_predicted_with_the_nearest_quiet_calibrations_that_are_alike()
 
 def test_the_readme_quotes_what_is_known():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (quoted,) = re.findall(r"^```text\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    said = summary(validation.read(ROOT / "data" / "validation")).splitlines()
-    assert len(quoted.splitlines()) > 5
-    assert [line for line in quoted.splitlines() if line not in said] == []
+    quotes = re.findall(
+        r"--summary --out (\S+)\n\n```text\n(.*?)^```", readme, re.MULTILINE | re.DOTALL
+    )
+    assert [where for where, _ in quotes] == ["data/validation", "data/validation-second"]
+    for where, quoted in quotes:
+        said = summary(validation.read(ROOT / where)).splitlines()
+        assert len(quoted.splitlines()) > 5
+        assert [line for line in quoted.splitlines() if line not in said] == []
