@@ -157,6 +157,8 @@ class Worker:
         self.listener: socket.socket | None = None
         self.wants_identity = orders.door is not None
         self.serial = 0
+        # Opened now, for once the application has taken all descriptors nothing can be.
+        self.memory = os.open("/proc/self/statm", os.O_RDONLY)
         self.server: Server
 
     async def serve(self, server: "Server") -> None:
@@ -293,8 +295,7 @@ class Worker:
 
     def _beat(self, due: float) -> None:
         """Tell the master that the loop turns: its lag, processor time, memory, connections."""
-        with open("/proc/self/statm", "rb") as file:
-            resident = int(file.read().split()[1]) * _PAGE
+        resident = int(os.pread(self.memory, 100, 0).split()[1]) * _PAGE
         self.server.set_date()
         lag = max(0.0, self.loop.time() - due)
         now = time.monotonic()

@@ -23,6 +23,8 @@ from conftest import (
     status_of,
 )
 
+from live.top import fetch
+
 LAB = ("live.apps:app", "--workers")
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
@@ -219,6 +221,39 @@ def test_worker_without_descriptors_gives_back_what_it_cannot_take(serve, tmp_pa
             client.sendall(request("/work?wait_ms=300"))
         assert {status_of(read_all(client)) for client in clients} == {b"200"}
     assert counts_of(live)["refused_by_worker"] >= 1
+
+
+@pytest.mark.parametrize("mode", ["pass", "shared"])
+def test_worker_whose_application_took_all_descriptors_still_says_how_it_is(serve, tmp_path, mode):
+    (tmp_path / "greedy.py").write_text(
+        "import os, resource\n"
+        "from live.apps import hello\n"
+        "from live import asgi\n"
+        "taken = []\n"
+        "async def app(scope, receive, send):\n"
+        "    if not taken and scope['type'] == 'http':\n"
+        "        n = len(os.listdir('/proc/self/fd')) + 8\n"
+        "        resource.setrlimit(resource.RLIMIT_NOFILE, (n, n))\n"
+        "        try:\n"
+        "            while True:\n"
+        "                taken.append(os.open('/dev/null', os.O_RDONLY))\n"
+        "        except OSError:\n"
+        "            pass\n"
+        "    await hello(scope, receive, send)\n"
+    )
+    live = serve("greedy:app", "--workers", "1", "--mode", mode, up=1, cwd=tmp_path)
+    assert status_of(live.ask()) == b"200"
+
+    def said():
+        (worker,) = fetch(str(live.process.pid))["workers"]
+        return worker["reported"]
+
+    # What it said last was said after all were taken, and it goes on to.
+    for _ in range(3):
+        before = said()
+        eventually(lambda before=before: said() > before, "it says how it is")
+    (worker,) = fetch(str(live.process.pid))["workers"]
+    assert worker["restarts"] == 0
 
 
 def test_full_backlog_delays_and_loses_nothing(serve):
