@@ -100,7 +100,11 @@ class Admin:
         if not data or len(visit.request) > LARGEST:
             self._end(visit)
         elif b"\r\n\r\n" in visit.request:
-            visit.answer = self._answer(visit.request)
+            try:
+                visit.answer = self._answer(visit.request)
+            except (OSError, ImportError) as error:  # no descriptor left to look, or load, with
+                reason = f"cannot look now: {error}; ask again\n".encode()
+                visit.answer = _response("503 Service Unavailable", "text/plain", reason)
             self.handlers[visit.sock.fileno()] = lambda _: self._write(visit)
             self.poller.modify(visit.sock, select.EPOLLOUT)
 

@@ -205,6 +205,28 @@ def test_descriptor_limit_pauses_accepting_and_crashes_nothing(serve):
     assert counts_of(live)["accept_paused"] >= 1
 
 
+@pytest.mark.parametrize("path", ["/status", "/metrics"])
+def test_whoever_watches_a_master_without_descriptors_does_not_end_it(serve, path):
+    live = serve("live.apps:hello", "--workers", "1", "--admin", "127.0.0.1:0", up=1)
+    (listening,) = live.named("listening")
+    pid = live.process.pid
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    used = {int(name) for name in os.listdir(f"/proc/{pid}/fd")}
+    free = (n for n in range(len(used) + 2) if n not in used)
+    next(free)  # for the one who asks
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (next(free), limits[1]))
+
+    def watch():
+        with socket.create_connection(listening["admin"], timeout=PATIENCE_S) as client:
+            client.sendall(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+            return status_of(read_all(client))
+
+    assert watch() == b"503"
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+    assert watch() == b"200"
+    assert status_of(live.ask()) == b"200"
+
+
 def test_worker_without_descriptors_gives_back_what_it_cannot_take(serve, tmp_path):
     (tmp_path / "poor.py").write_text(
         "import os, resource\n"
