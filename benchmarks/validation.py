@@ -98,7 +98,10 @@ def main() -> None:
     parser.add_argument(
         "--realtime", action="store_true", help="run before other processes (needs privileges)"
     )
-    parser.add_argument("--policies", nargs="+", metavar="NAME", help="only runs of these")
+    names = list(dict.fromkeys(job.policy for job in jobs()))
+    parser.add_argument(
+        "--policies", nargs="+", choices=names, default=names, metavar="NAME", help="of these only"
+    )
     parser.add_argument("--summary", action="store_true", help="only say what is known by now")
     parser.add_argument("--again", action="store_true", help="only predict anew what is known")
     options = parser.parse_args()
@@ -115,17 +118,15 @@ def main() -> None:
     print(text)
 
 
-def work(
-    out: Path, until: float, patience_s: float, realtime: bool, wanted: Sequence[str] | None
-) -> None:
-    """Make runs, of all policies or of those wanted, until the time is over."""
+def work(out: Path, until: float, patience_s: float, realtime: bool, wanted: Sequence[str]) -> None:
+    """Make runs of some policies until the time is over."""
     known = calibrations(out)
     for attempt in range(2):
         done = {row["name"]: row for row in read(out)}
         open_jobs = [
             job
             for job in jobs()
-            if wanted is None or job.policy in wanted
+            if job.policy in wanted
             if job.name not in done
             or not is_current(done[job.name])
             or (attempt == 1 and not done[job.name]["valid"])

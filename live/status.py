@@ -5,6 +5,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from lbsim.policy import UNLIMITED
+from live import memory
 from live.desk import Desk
 from live.slot import RETIRED, STATES, UP
 
@@ -12,9 +13,7 @@ if TYPE_CHECKING:
     from live.master import Master
     from live.slot import Worker
 
-__all__ = ["resident", "snapshot"]
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+__all__ = ["snapshot"]
 
 
 def snapshot(master: "Master") -> dict[str, Any]:
@@ -43,7 +42,7 @@ def snapshot(master: "Master") -> dict[str, Any]:
         "in_flight": sum(map(int, desk.core.in_flight)) if isinstance(desk, Desk) else None,
         "connections": master.front.n_open,
         "cpu_s": time.process_time(),
-        "resident": resident(),
+        "resident": _resident(),
         "counts": dict(master.counts),
     }
 
@@ -74,7 +73,6 @@ def _worker(master: "Master", w: "Worker") -> dict[str, Any]:
     }
 
 
-def resident() -> int:
-    """Return this process's resident memory, in bytes."""
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[1]) * _PAGE
+def _resident() -> int:
+    with open(memory.STATM, "rb") as file:
+        return memory.resident(file.fileno())

@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from live import channel, ipc
+from live import channel, ipc, memory
 from live.cookies import Cookie
 from live.forked import die_with
 from live.idle import IdleClock
@@ -32,7 +32,6 @@ BEAT_S = 0.5
 HANDOVERS_A_TURN = 32  # as many messages as libuv, and so Node's worker, reads in one turn,
 # but a packet of the channel is taken whole
 _STREAM, _TCP = int(socket.SOCK_STREAM), int(socket.IPPROTO_TCP)
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 hooks: dict[int, Callable[[channel.Message], None]] = {channel.MESSAGE: ipc.receive}
 """What to do with kinds of messages that this module does not know."""
@@ -158,7 +157,7 @@ class Worker:
         self.wants_identity = orders.door is not None
         self.serial = 0
         # Opened now, for once the application has taken all descriptors nothing can be.
-        self.memory = os.open("/proc/self/statm", os.O_RDONLY)
+        self.statm = os.open(memory.STATM, os.O_RDONLY)
         self.server: Server
 
     async def serve(self, server: "Server") -> None:
@@ -295,7 +294,6 @@ class Worker:
 
     def _beat(self, due: float) -> None:
         """Tell the master that the loop turns: its lag, processor time, memory, connections."""
-        resident = int(os.pread(self.memory, 100, 0).split()[1]) * _PAGE
         self.server.set_date()
         lag = max(0.0, self.loop.time() - due)
         now = time.monotonic()
@@ -308,7 +306,7 @@ class Worker:
                 lag,
                 time.process_time(),
                 now,
-                resident,
+                memory.resident(self.statm),
                 payload=BUSY.pack(busy),
             )
         )

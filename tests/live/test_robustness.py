@@ -250,7 +250,6 @@ def test_worker_whose_application_took_all_descriptors_still_says_how_it_is(serv
     (tmp_path / "greedy.py").write_text(
         "import os, resource\n"
         "from live.apps import hello\n"
-        "from live import asgi\n"
         "taken = []\n"
         "async def app(scope, receive, send):\n"
         "    if not taken and scope['type'] == 'http':\n"
@@ -266,16 +265,15 @@ def test_worker_whose_application_took_all_descriptors_still_says_how_it_is(serv
     live = serve("greedy:app", "--workers", "1", "--mode", mode, up=1, cwd=tmp_path)
     assert status_of(live.ask()) == b"200"
 
-    def said():
-        (worker,) = fetch(str(live.process.pid))["workers"]
-        return worker["reported"]
+    def worker():
+        (only,) = fetch(str(live.process.pid))["workers"]
+        return only
 
     # What it said last was said after all were taken, and it goes on to.
     for _ in range(3):
-        before = said()
-        eventually(lambda before=before: said() > before, "it says how it is")
-    (worker,) = fetch(str(live.process.pid))["workers"]
-    assert worker["restarts"] == 0
+        before = worker()["reported"]
+        eventually(lambda before=before: worker()["reported"] > before, "it says how it is")
+    assert worker()["restarts"] == 0
 
 
 def test_full_backlog_delays_and_loses_nothing(serve):
